@@ -1,0 +1,37 @@
+"""Variational autoencoders as ordinary Keras models."""
+
+from keras_vae import (
+    callbacks,
+    datasets,
+    divergences,
+    likelihoods,
+    networks,
+    objectives,
+    plotting,
+    posteriors,
+    priors,
+    recipes,
+    schedules,
+)
+from keras_vae.model import VAE
+from keras_vae.part import Part
+from keras_vae.saving import load_model
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "VAE",
+    "Part",
+    "callbacks",
+    "datasets",
+    "divergences",
+    "likelihoods",
+    "load_model",
+    "networks",
+    "objectives",
+    "plotting",
+    "posteriors",
+    "priors",
+    "recipes",
+    "schedules",
+]

@@ -1,0 +1,291 @@
+"""The command line: `keras-vae`, or `python -m keras_vae`."""
+
+import argparse
+import csv
+import os
+import pathlib
+import sys
+import tempfile
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import keras
+import numpy as np
+
+from keras_vae import callbacks, datasets, likelihoods, plotting, recipes, saving, schedules
+
+LIKELIHOODS = {
+    "bernoulli": likelihoods.Bernoulli,
+    "normal": lambda: likelihoods.Normal(scale="optimal"),
+}
+
+
+def train(arguments):
+    """Trains, and leaves model, history, logs and pictures in the output folder."""
+    output = writable_folder(arguments.output)
+    splits = load_data(arguments.data)
+    limit = arguments.limit or len(splits.train)
+    train_set = datasets.Batches(
+        splits.train[:limit], arguments.batch_size, shuffle=True, seed=arguments.seed
+    )
+    test_set = datasets.Batches(splits.test, arguments.batch_size)
+    path, history_path = output / "vae.keras", output / "history.csv"
+    if arguments.resume and path.exists():
+        vae = saving.load_model(path)
+        train_set.epoch = finished_epochs(vae, train_set)
+        keep_rows(history_path, train_set.epoch)
+        print(f"Going on from {path} after epoch {train_set.epoch}.")
+    else:
+        vae = new_model(arguments, splits.train.shape[1:], len(train_set))
+    vae.fit(
+        train_set,
+        epochs=arguments.epochs,
+        initial_epoch=train_set.epoch,
+        validation_data=test_set,
+        shuffle=False,
+        callbacks=[
+            keras.callbacks.CSVLogger(history_path, append=train_set.epoch > 0),
+            keras.callbacks.ModelCheckpoint(path),
+            *tensorboard(output / "logs"),
+            *pictures_while_training(splits.test, output),
+        ],
+    )
+    closing_pictures(vae, splits, output)
+    print(f"Left in {output}/:", *sorted(p.name for p in output.iterdir()))
+    print(f"Next: keras-vae generate {path}")
+
+
+def new_model(arguments, input_shape, steps_per_epoch):
+    """A compiled model as the arguments of `train` ask for."""
+    keras.utils.set_random_seed(arguments.seed)
+    beta = arguments.beta
+    if arguments.warm_up:
+        beta = schedules.Linear(arguments.warm_up * steps_per_epoch, end=beta)
+    if arguments.network == "seed":
+        vae = recipes.seed_vae(input_shape, arguments.latent_dim, seed=arguments.seed)
+    else:
+        likelihood = LIKELIHOODS[arguments.likelihood]()
+        vae = recipes.vae(input_shape, arguments.latent_dim, likelihood, beta, arguments.seed)
+    vae.compile(optimizer=keras.optimizers.Adam(arguments.learning_rate))
+    return vae
+
+
+def finished_epochs(vae, train_set):
+    """How many whole epochs of `train_set` the optimizer of a saved model has seen."""
+    epochs, rest = divmod(int(vae.optimizer.iterations), len(train_set))
+    if rest:
+        raise ValueError(
+            "`--resume` must be given the same --data, --limit and --batch-size as before, because "
+            f"an epoch must have as many steps. Received: {len(train_set)} steps an epoch, and a "
+            f"model after {int(vae.optimizer.iterations)} steps"
+        )
+    return epochs
+
+
+def keep_rows(path, count):
+    """Drops the rows of a history that are newer than the model."""
+    if not path.exists():
+        return
+    with open(path, newline="") as file:
+        rows = list(csv.reader(file))[: count + 1]
+    with saving.atomic(path) as temporary, open(temporary, "w", newline="") as file:
+        csv.writer(file).writerows(rows)
+
+
+def evaluate(arguments):
+    """Prints the logs of the test set, in nats per example."""
+    vae = saving.load_model(arguments.model)
+    data = datasets.Batches(load_data(arguments.data).test, arguments.batch_size)
+    for name, value in vae.evaluate(data, return_dict=True).items():
+        print(f"{name:22} {value:10.3f}")
+
+
+def generate(arguments):
+    """Writes new examples as a picture or an array."""
+    vae = saving.load_model(arguments.model)
+    x = vae.generate(arguments.num, arguments.temperature, arguments.seed)
+    write(x, arguments.output, plotting.image_grid)
+
+
+def reconstruct(arguments):
+    """Writes test examples and their reconstructions, as a picture or an array."""
+    vae = saving.load_model(arguments.model)
+    x = some(load_data(arguments.data).test, arguments.num)
+    write(
+        vae.predict(x, verbose=0),
+        arguments.output,
+        lambda y, path: plotting.reconstructions(x, y, path),
+    )
+
+
+def encode(arguments):
+    """Writes the codes of the test set: one row an example, the label last if there is one."""
+    vae = saving.load_model(arguments.model)
+    splits = load_data(arguments.data)
+    codes = vae.encode(datasets.Batches(splits.test, arguments.batch_size))
+    header = [f"z{i}" for i in range(codes.shape[1])]
+    rows = [header, *codes.tolist()]
+    if splits.test_labels is not None:
+        labels = ["label", *np.asarray(splits.test_labels).tolist()]
+        rows = [[*row, label] for row, label in zip(rows, labels, strict=True)]
+    with saving.atomic(arguments.output) as temporary, open(temporary, "w", newline="") as file:
+        csv.writer(file).writerows(rows)
+    print(f"Wrote {len(codes)} codes to {arguments.output}")
+
+
+def load_data(name):
+    """The named data; unnamed, Fashion-MNIST or, where it cannot be had, the built-in shapes."""
+    if name is not None:
+        return datasets.load(name)
+    try:
+        return datasets.load("fashion_mnist")
+    except ValueError as error:
+        print(
+            f"\n*** Fashion-MNIST cannot be downloaded ({error}).\n"
+            "*** USING THE BUILT-IN DRAWN SHAPES INSTEAD. Name your data with --data.\n",
+            file=sys.stderr,
+        )
+        return datasets.load("shapes")
+
+
+def some(source, count):
+    """The first examples of a data set as float32, 8-bit images scaled to [0, 1]."""
+    return datasets.Batches(source, min(count, len(source)))[0]
+
+
+def writable_folder(path):
+    """The folder, made if need be; ValueError if nothing can be written there."""
+    path = pathlib.Path(path)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=path).close()
+    except OSError as error:
+        raise ValueError(
+            "`--output` must be a folder that can be written to, because the model and its "
+            f"history go there ({error.strerror}). Received: --output={path}"
+        ) from error
+    return path
+
+
+def write(x, path, draw):
+    """Saves an array as `.npy`, or draws it to an image file."""
+    path = pathlib.Path(path)
+    if path.suffix == ".npy":
+        with saving.atomic(path) as temporary, open(temporary, "wb") as file:
+            np.save(file, x, allow_pickle=False)
+    else:
+        draw(x, path=path)
+    print(f"Wrote {path}")
+
+
+def tensorboard(folder):
+    """The TensorBoard callback where its package is installed."""
+    try:
+        import tensorboard  # noqa: F401
+    except ImportError:
+        print('No TensorBoard logs: pip install "keras_vae[tensorboard]".')
+        return []
+    return [keras.callbacks.TensorBoard(folder, write_graph=False)]
+
+
+def pictures_while_training(source, output):
+    """The callback that draws, for images and where matplotlib is installed."""
+    if not has_matplotlib() or not plotting.is_image(source.shape[1:]):
+        return []
+    return [callbacks.Pictures(some(source, 10), output)]
+
+
+def closing_pictures(vae, splits, output):
+    """Loss curves, and with two latents the codes of the test set by class."""
+    if not has_matplotlib():
+        print('No pictures: pip install "keras_vae[plot]".')
+        return
+    plotting.loss_curves(read_history(output / "history.csv"), path=output / "loss.png")
+    if vae.posterior.latent_dim == 2:
+        codes = vae.encode(datasets.Batches(splits.test, 1000))
+        plotting.latent_scatter(codes, splits.test_labels, path=output / "latent_scatter.png")
+
+
+def read_history(path):
+    """A `history.csv` as a dict of columns."""
+    with open(path, newline="") as file:
+        rows = list(csv.DictReader(file))
+    return {name: [float(row[name]) for row in rows] for name in rows[0] if name != "epoch"}
+
+
+def has_matplotlib():
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError:
+        return False
+    return True
+
+
+def parser():
+    """The argument parser, one subcommand for each verb."""
+    top = argparse.ArgumentParser(prog="keras-vae", description="Variational autoencoders.")
+    commands = top.add_subparsers(required=True, metavar="COMMAND")
+    data = argparse.ArgumentParser(add_help=False)
+    data.add_argument(
+        "--data",
+        help="fashion_mnist, shapes, a folder of images, a .npy or .npz file "
+        "(default: fashion_mnist)",
+    )
+    data.add_argument("--batch-size", type=int, default=128, metavar="N")
+
+    def command(function, *parents):
+        sub = commands.add_parser(
+            function.__name__,
+            help=function.__doc__,
+            description=function.__doc__,
+            parents=parents,
+            formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        )
+        sub.set_defaults(run=function)
+        return sub
+
+    add = command(train, data).add_argument
+    add("--output", default="vae_run", metavar="DIR", help="folder for all that it leaves")
+    add("--epochs", type=int, default=10, metavar="N", help="in total, with --resume too")
+    add("--latent-dim", type=int, default=2, metavar="D", help="length of the code")
+    add("--network", choices=["vae", "seed"], default="vae", help="seed: the small convolutional")
+    add("--likelihood", choices=LIKELIHOODS, default="bernoulli", help="bernoulli: x in [0, 1]")
+    add("--beta", type=float, default=1.0, help="weight of the KL")
+    add("--warm-up", type=int, default=0, metavar="N", help="epochs in which beta rises from 0")
+    add("--learning-rate", type=float, default=1e-3, metavar="R", help="of Adam")
+    add("--limit", type=int, metavar="N", help="use the first N training examples")
+    add("--seed", type=int, default=0, help="of weights, noise and order")
+    add("--resume", action="store_true", help="go on after the last epoch in --output")
+
+    command(evaluate, data).add_argument("model", help="a .keras file")
+
+    sub = command(generate)
+    sub.add_argument("model", help="a .keras file")
+    sub.add_argument("--num", type=int, default=64, metavar="N", help="how many")
+    sub.add_argument(
+        "--temperature", type=float, default=1.0, metavar="T", help="scale of the prior"
+    )
+    sub.add_argument("--seed", type=int, help="of the draws")
+    sub.add_argument("--output", default="samples.png", help="a .png or .npy file")
+
+    sub = command(reconstruct, data)
+    sub.add_argument("model", help="a .keras file")
+    sub.add_argument("--num", type=int, default=10, metavar="N", help="how many")
+    sub.add_argument("--output", default="reconstructions.png", help="a .png or .npy file")
+
+    sub = command(encode, data)
+    sub.add_argument("model", help="a .keras file")
+    sub.add_argument("--output", default="codes.csv", help="a .csv file")
+    return top
+
+
+def main(argv=None):
+    arguments = parser().parse_args(argv)
+    try:
+        arguments.run(arguments)
+    except (ValueError, ImportError) as error:
+        sys.exit(f"keras-vae: {error}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,42 @@
+"""Callbacks that show what a model learns while it trains."""
+
+import pathlib
+
+import keras
+
+from keras_vae import plotting
+
+
+class Pictures(keras.callbacks.Callback):
+    """Draws reconstructions and samples, and the latent map of two latents, as training goes on.
+
+    Writes `reconstructions.png`, `samples.png` and `latent_map.png`, over those of the epoch
+    before. The samples are of the same codes each time, so that they can be compared. Training is
+    not changed by it.
+
+    Args:
+        images: (N, H, W, C), the originals to reconstruct, as for `fit`.
+        directory: folder to write to; made if need be.
+        every: int, epochs between pictures.
+        num_samples: int, number of samples.
+
+    Example: `vae.fit(x, callbacks=[keras_vae.callbacks.Pictures(x_test[:10], "pictures")])`.
+    """
+
+    def __init__(self, images, directory, every=1, num_samples=64):
+        super().__init__()
+        self.images, self.directory = images, pathlib.Path(directory)
+        self.every, self.num_samples = every, num_samples
+
+    def on_train_begin(self, logs=None):
+        self.directory.mkdir(parents=True, exist_ok=True)
+
+    def on_epoch_end(self, epoch, logs=None):
+        if (epoch + 1) % self.every:
+            return
+        vae, folder = self.model, self.directory
+        reconstructed = vae.predict(self.images, verbose=0)
+        plotting.reconstructions(self.images, reconstructed, folder / "reconstructions.png")
+        plotting.image_grid(vae.generate(self.num_samples, seed=0), folder / "samples.png")
+        if vae.posterior.latent_dim == 2:
+            plotting.latent_map(vae.decode, folder / "latent_map.png")

@@ -1,0 +1,48 @@
+"""Functions of a VAE as models of their own, for Keras' batching, progress bar and strategies."""
+
+import keras
+
+from keras_vae import validation
+
+BATCH_SIZE = 128
+"""Of arrays for which the user names none."""
+
+
+class Endpoint(keras.Model):
+    """`function(x)`, with the variables of a VAE."""
+
+    def __init__(self, vae, function):
+        super().__init__(dtype="float32")
+        self.vae, self.function = vae, function
+        self.built = True
+
+    def call(self, x, training=False):
+        return self.function(x)
+
+    def run(self, x, batch_size=None, **options):
+        """The NumPy outputs for an array, or for any other input of `predict`.
+
+        One batch is computed eagerly: compiling a graph for it would take longer than the work.
+        """
+        if not validation.is_array(x):
+            return self.predict(x, **options)
+        batch_size = batch_size or BATCH_SIZE
+        if len(x) <= batch_size:
+            return keras.ops.convert_to_numpy(self(x, training=False))
+        return self.predict(x, batch_size=batch_size, **options)
+
+
+class Endpoints:
+    """Endpoints made on demand. No list or dict of the VAE's own: Keras would save its content."""
+
+    def __init__(self, vae):
+        self.vae, self.made = vae, {}
+
+    def get(self, name, *arguments):
+        """The endpoint for the method `_name(x, *arguments)` of the VAE."""
+        key = (name, *arguments)
+        if key not in self.made:
+            method = getattr(self.vae, f"_{name}")
+            with self.vae.strategy_scope():
+                self.made[key] = Endpoint(self.vae, lambda x: method(x, *arguments))
+        return self.made[key]

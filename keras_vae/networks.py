@@ -1,0 +1,188 @@
+"""Encoders and decoders for any (H, W, C) or (F,), each a plain functional `keras.Model`.
+
+An encoder maps x to a vector of features, (B, F); a decoder maps z, (B, D), to the raw values of a
+likelihood: it has no final activation. Any `keras.Model` with those shapes serves as well.
+"""
+
+import math
+
+import keras
+from keras import layers
+
+
+def _positive_shape(shape, argument):
+    shape = (shape,) if isinstance(shape, int) else tuple(shape)
+    if not shape or any(not isinstance(n, int) or n < 1 for n in shape):
+        raise ValueError(
+            f"`{argument}` must be positive integers, the shape of one example without the batch. "
+            f"Received: {argument}={shape}"
+        )
+    return shape
+
+
+def _image_shape(shape, argument):
+    shape = _positive_shape(shape, argument)
+    if len(shape) != 3:
+        raise ValueError(
+            f"`{argument}` must be (height, width, channels), because the network is "
+            f"convolutional; use the dense one for other data. Received: {argument}={shape}"
+        )
+    return shape
+
+
+def _dense(x, units, activation, residual=False):
+    for width in units:
+        y = layers.Dense(width, activation=activation)(x)
+        x = layers.Add()([x, y]) if residual and x.shape[-1] == width else y
+    return x
+
+
+def dense_encoder(
+    input_shape, units=(512, 256, 256, 256), activation="gelu", residual=True, name="encoder"
+):
+    """Flatten, then one Dense layer for each of `units`.
+
+    Args:
+        input_shape: shape of an example, such as (28, 28, 1) or (30,).
+        units: widths of the layers; the last is F.
+        activation: of every layer.
+        residual: whether a layer as wide as the one before adds to it instead of replacing it.
+
+    Example: `dense_encoder((30,), units=(64, 64))`.
+    """
+    x = inputs = keras.Input(_positive_shape(input_shape, "input_shape"))
+    x = _dense(layers.Flatten()(x), units, activation, residual)
+    return keras.Model(inputs, x, name=name)
+
+
+def dense_decoder(
+    latent_dim,
+    output_shape,
+    units=(256, 256, 256, 512),
+    activation="gelu",
+    residual=True,
+    name="decoder",
+):
+    """The mirror of `dense_encoder`.
+
+    Args:
+        latent_dim: D.
+        output_shape: shape of what the decoder emits for an example, such as (28, 28, 1).
+        units, activation, residual: of the hidden layers, as in `dense_encoder`.
+
+    Example: `dense_decoder(2, (30,), units=(64, 64))`.
+    """
+    output_shape = _positive_shape(output_shape, "output_shape")
+    x = inputs = keras.Input((latent_dim,))
+    x = layers.Dense(math.prod(output_shape))(_dense(x, units, activation, residual))
+    return keras.Model(inputs, layers.Reshape(output_shape)(x), name=name)
+
+
+def conv_encoder(
+    input_shape,
+    filters=(32, 64),
+    units=(16,),
+    activation="relu",
+    units_activation="relu",
+    name="encoder",
+):
+    """3x3 convolutions of stride 2, Flatten, Dense.
+
+    Args:
+        input_shape: (height, width, channels), of any size, odd ones too.
+        filters: channels after each convolution; each halves height and width, rounding up.
+        units: widths of the dense layers behind; the last is F.
+        activation, units_activation: of the convolutions, of the dense layers.
+
+    Example: `conv_encoder((64, 64, 3), filters=(32, 64, 128), units=(256,))`.
+    """
+    x = inputs = keras.Input(_image_shape(input_shape, "input_shape"))
+    for channels in filters:
+        x = layers.Conv2D(channels, 3, strides=2, padding="same", activation=activation)(x)
+    x = _dense(layers.Flatten()(x), units, units_activation)
+    return keras.Model(inputs, x, name=name)
+
+
+def conv_decoder(
+    latent_dim, output_shape, filters=(64, 32), units=(), activation="relu", name="decoder"
+):
+    """Dense, transposed 3x3 convolutions of stride 2, and a last one of stride 1.
+
+    Starts from `filters[0]` channels on the smallest grid that grows to `output_shape` or just
+    past it; what is too much is cropped.
+
+    Args:
+        latent_dim: D.
+        output_shape: (height, width, channels) that the decoder emits, of any size.
+        filters: channels after each transposed convolution; each doubles height and width.
+        units: widths of dense layers in front.
+        activation: of the hidden layers.
+
+    Example: `conv_decoder(16, (64, 64, 3), filters=(128, 64, 32))`.
+    """
+    height, width, channels = _image_shape(output_shape, "output_shape")
+    x = inputs = keras.Input((latent_dim,))
+    x = _to_grid(_dense(x, units, activation), height, width, filters, activation)
+    for number in filters:
+        x = layers.Conv2DTranspose(number, 3, strides=2, padding="same", activation=activation)(x)
+    x = layers.Conv2DTranspose(channels, 3, padding="same")(x)
+    return keras.Model(inputs, _crop(x, height, width), name=name)
+
+
+def residual_encoder(
+    input_shape, filters=(32, 64, 128), units=(256,), activation="gelu", name="encoder"
+):
+    """Like `conv_encoder`, with a residual block after each convolution: for larger images.
+
+    Args and example as in `conv_encoder`, with one activation for all.
+
+    Reference: He et al., Identity Mappings in Deep Residual Networks (arXiv:1603.05027).
+    """
+    x = inputs = keras.Input(_image_shape(input_shape, "input_shape"))
+    for channels in filters:
+        x = layers.Conv2D(channels, 3, strides=2, padding="same")(x)
+        x = _residual_block(x, activation)
+    x = layers.Flatten()(layers.Activation(activation)(x))
+    return keras.Model(inputs, _dense(x, units, activation), name=name)
+
+
+def residual_decoder(
+    latent_dim,
+    output_shape,
+    filters=(128, 64, 32),
+    units=(256,),
+    activation="gelu",
+    name="decoder",
+):
+    """Like `conv_decoder`, with a residual block in front of each transposed convolution.
+
+    Args and example as in `conv_decoder`.
+
+    Reference: He et al., Identity Mappings in Deep Residual Networks (arXiv:1603.05027).
+    """
+    height, width, channels = _image_shape(output_shape, "output_shape")
+    x = inputs = keras.Input((latent_dim,))
+    x = _to_grid(_dense(x, units, activation), height, width, filters, None)
+    for number in filters:
+        x = _residual_block(x, activation)
+        x = layers.Conv2DTranspose(number, 3, strides=2, padding="same")(x)
+    x = layers.Conv2DTranspose(channels, 3, padding="same")(layers.Activation(activation)(x))
+    return keras.Model(inputs, _crop(x, height, width), name=name)
+
+
+def _to_grid(x, height, width, filters, activation):
+    scale = 2 ** len(filters)
+    grid = (math.ceil(height / scale), math.ceil(width / scale), filters[0])
+    return layers.Reshape(grid)(layers.Dense(math.prod(grid), activation=activation)(x))
+
+
+def _crop(x, height, width):
+    extra = x.shape[1] - height, x.shape[2] - width
+    return layers.Cropping2D([(n // 2, n - n // 2) for n in extra])(x) if any(extra) else x
+
+
+def _residual_block(x, activation):
+    channels = x.shape[-1]
+    hidden = layers.Conv2D(channels, 3, padding="same")(layers.Activation(activation)(x))
+    hidden = layers.Conv2D(channels, 3, padding="same")(layers.Activation(activation)(hidden))
+    return layers.Add()([x, hidden])

@@ -1,0 +1,93 @@
+"""Files that are whole or not there: atomic writes, and loading with errors that say what to do."""
+
+import contextlib
+import os
+import pathlib
+import tempfile
+
+import keras
+
+
+@contextlib.contextmanager
+def atomic(path):
+    """Yields a temporary path beside `path`, and renames it to `path` if nothing went wrong.
+
+    A process killed at any moment leaves at `path` the old file or the new one, never half of
+    one. The temporary file keeps the suffixes of `path`, as Keras goes by them.
+    """
+    path = pathlib.Path(path)
+    suffix = "".join(path.suffixes[-2:])
+    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=suffix, dir=path.parent)
+    os.close(handle)
+    try:
+        os.chmod(temporary, 0o666 & ~_umask())
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        pathlib.Path(temporary).unlink(missing_ok=True)
+
+
+def _umask():
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def save(write, path, overwrite=True, **kwargs):
+    """Calls Keras' `write(path, …)`, atomically where `path` will be one file."""
+    if not overwrite or str(path).startswith("hf://") or kwargs.get("zipped") is False:
+        return write(path, overwrite=overwrite, **kwargs)
+    with atomic(path) as temporary:
+        write(temporary, overwrite=True, **kwargs)
+
+
+def load_model(path):
+    """The model saved in a `.keras` file: `keras.saving.load_model` with a clear error.
+
+    Args:
+        path: the file. Nothing in it is executed (`safe_mode=True`).
+
+    Raises:
+        ValueError: if there is no such file, or it is no whole `.keras` file.
+
+    Example: `vae = keras_vae.load_model("vae.keras")`.
+    """
+    if not os.path.isfile(path):
+        raise ValueError(
+            "`path` must name a `.keras` file, as written by `vae.save(path)`; there is no such "
+            f"file. Received: path={str(path)!r}"
+        )
+    try:
+        return keras.saving.load_model(path)
+    except Exception as error:
+        raise ValueError(
+            "`path` must name a whole `.keras` file, as written by `vae.save(path)`; this one is "
+            f"damaged or something else ({type(error).__name__}: {_first_line(error)}). "
+            f"Received: path={str(path)!r}"
+        ) from error
+
+
+def _first_line(error):
+    return (str(error).strip().splitlines() or ["no details"])[0][:200]
+
+
+def noise_states(model):
+    """The variables of random generators (the model's, Dropout's), which Keras does not save."""
+    weights = {id(weight) for weight in model.weights}
+    return [variable for variable in model.variables if id(variable) not in weights]
+
+
+def save_noise_states(model, store):
+    """Adds the noise states to what `save_own_variables` stores."""
+    for i, state in enumerate(noise_states(model)):
+        store[f"noise_{i}"] = state
+
+
+def load_noise_states(model, store):
+    """Takes the noise states out of `store` into the model; returns the rest of the store."""
+    rest = {key: store[key] for key in store.keys()}  # noqa: SIM118 (an HDF5 group)
+    for i, state in enumerate(noise_states(model)):
+        value = rest.pop(f"noise_{i}", None)
+        if value is not None:
+            state.assign(value)
+    return rest

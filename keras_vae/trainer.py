@@ -1,0 +1,109 @@
+"""Training steps: what Keras needs put right on TensorFlow and under tf.distribute.
+
+The mathematics is in `compute_loss`, which knows no backend; JAX and torch run Keras' own steps.
+"""
+
+import contextlib
+
+import keras
+
+from keras_vae import replicas
+
+
+class Trainer(keras.Model):
+    """A `keras.Model` whose `compute_loss` returns this replica's share of the loss.
+
+    The shares of all replicas add up to the loss (see `replicas.share_of_mean`), and so do their
+    gradients, which is what an optimizer does with them.
+    """
+
+    if keras.backend.backend() == "tensorflow":
+
+        def train_step(self, data):
+            """One optimizer step on a batch; returns the metrics so far as a dict."""
+            import tensorflow as tf
+
+            x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+            with tf.GradientTape() as tape:
+                y_pred = self(x, training=True)
+                loss = self.compute_loss(x, y, y_pred, sample_weight, training=True)
+                loss = self.optimizer.scale_loss(loss)
+            weights = self.trainable_weights
+            self._apply(tape.gradient(loss, weights), weights)
+            return self._logs(self.compute_metrics(x, y, y_pred, sample_weight))
+
+        def test_step(self, data):
+            """Evaluates a batch; returns the metrics so far as a dict."""
+            x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+            y_pred = self(x, training=False)
+            self.compute_loss(x, y, y_pred, sample_weight, training=False)
+            return self._logs(self.compute_metrics(x, y, y_pred, sample_weight))
+
+        def _apply(self, gradients, weights):
+            """Applies gradients; on replicas, clips their sum instead of each.
+
+            `optimizer.apply` clips what one replica has and then adds the replicas up. So the sum
+            is made and clipped here, and each replica hands in an equal part of it. That also lets
+            loss scaling see an overflow on any replica.
+            """
+            import tensorflow as tf
+
+            found = [(g, w) for g, w in zip(gradients, weights, strict=True) if g is not None]
+            if not found:
+                return
+            gradients, weights = zip(*found, strict=True)
+            if replicas.context() is not None:
+                dense = [tf.convert_to_tensor(g) for g in gradients]
+                total = _clip(replicas.all_sum(dense), self.optimizer)
+                gradients = [g / float(replicas.count()) for g in total]
+            self.optimizer.apply(gradients, weights)
+
+        def _logs(self, logs):
+            """Keras concatenates multi-worker logs over axis 0: gives them that axis."""
+            import tensorflow as tf
+
+            workers = tf.distribute.MultiWorkerMirroredStrategy
+            if isinstance(self.distribute_strategy, workers):
+                return {name: tf.reshape(value, [1]) for name, value in logs.items()}
+            return logs
+
+        def _maybe_symbolic_build(self, *args, **kwargs):
+            """Builds only the optimizer where the model is built.
+
+            Keras averages the replicas' first batches here, which fails unless they are equally
+            long (keras#19246), and eats a batch of a generator.
+            """
+            strategy, metrics = self._distribute_strategy, self._compile_metrics
+            if strategy is None or not self.built or (metrics is not None and not metrics.built):
+                return super()._maybe_symbolic_build(*args, **kwargs)
+            if not self.optimizer.built:
+                with strategy.scope():
+                    self.optimizer.build(self.trainable_variables)
+
+    def strategy_scope(self):
+        """The scope in which the model was made, for models that are made later."""
+        strategy = getattr(self, "_distribute_strategy", None)
+        return contextlib.nullcontext() if strategy is None else strategy.scope()
+
+
+def _clip(gradients, optimizer):
+    """Clips as `optimizer` would, with thresholds in units of the scaled loss."""
+    import tensorflow as tf
+
+    scale, optimizer = _loss_scale(optimizer)
+    if optimizer.clipnorm:
+        return [tf.clip_by_norm(g, optimizer.clipnorm * scale) for g in gradients]
+    if optimizer.global_clipnorm:
+        return tf.clip_by_global_norm(gradients, optimizer.global_clipnorm * scale)[0]
+    if optimizer.clipvalue:
+        limit = optimizer.clipvalue * scale
+        return [tf.clip_by_value(g, -limit, limit) for g in gradients]
+    return gradients
+
+
+def _loss_scale(optimizer):
+    """(scale of the loss, the optimizer that clips)."""
+    if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+        scale = optimizer.dynamic_scale if optimizer.built else optimizer.initial_scale
+        return scale, optimizer.inner_optimizer
+    return optimizer.loss_scale_factor or 1.0, optimizer

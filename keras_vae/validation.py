@@ -1,0 +1,126 @@
+"""Bad input, refused before the first step with a sentence that says what to do."""
+
+import types
+
+import keras
+import numpy as np
+
+
+def is_array(x):
+    """Whether `x` is the data itself (an array, tensor, list, dict) and no pipeline of batches."""
+    return isinstance(x, (list, dict, np.ndarray)) or (hasattr(x, "shape") and hasattr(x, "dtype"))
+
+
+def peek(data, argument="x"):
+    """`(data, first batch)` of a tf.data.Dataset, PyDataset or generator, losing nothing.
+
+    The first batch is None for other iterables, which are not looked at.
+
+    Raises:
+        ValueError: if there is no first batch.
+    """
+    if isinstance(data, types.GeneratorType):
+        first = next(data, None)
+        data = _chain(first, data)
+    elif isinstance(data, keras.utils.PyDataset):
+        first = data[0] if data.num_batches is None or data.num_batches > 0 else None
+    elif hasattr(data, "element_spec") and hasattr(data, "take"):
+        first = next(iter(data.take(1)), None)
+    else:
+        return data, None
+    if first is None:
+        raise ValueError(
+            f"`{argument}` must hold at least one batch, because there is nothing to learn from "
+            f"an empty dataset. Received: {argument}={type(data).__name__} without a batch"
+        )
+    return data, first
+
+
+def _chain(first, rest):
+    yield first
+    yield from rest
+
+
+def as_numeric(x, argument="x"):
+    """`x` as a NumPy array of numbers with at least one row.
+
+    Raises:
+        ValueError: if it is empty, ragged, or holds anything but real numbers.
+    """
+    if isinstance(x, dict):
+        raise ValueError(
+            f"`{argument}` must be one array of examples, because the encoder takes one input. "
+            f"Received: {argument}=dict with keys {sorted(map(str, x))}"
+        )
+    try:
+        x = np.asarray(x) if isinstance(x, list) else keras.ops.convert_to_numpy(x)
+    except ValueError as error:
+        raise ValueError(
+            f"`{argument}` must be a rectangular array, every example of the same shape. "
+            f"Received: {argument}={type(x).__name__} that NumPy cannot convert ({error})"
+        ) from error
+    if x.dtype.kind not in "biuf" and "float" not in x.dtype.name:
+        raise ValueError(
+            f"`{argument}` must hold real numbers, because likelihoods are computed from them. "
+            f"Received: {argument} with dtype={x.dtype}"
+        )
+    if x.size == 0:
+        raise ValueError(
+            f"`{argument}` must hold at least one example, because there is nothing to learn from "
+            f"an empty array. Received: {argument} with shape={x.shape}"
+        )
+    return x
+
+
+def check_shape(x, shape, argument="x"):
+    """Refuses an array whose rows are not of `shape`; None in `shape` stands for any length."""
+    fits = len(x.shape) == len(shape) + 1 and all(
+        want in (None, got) for want, got in zip(shape, x.shape[1:], strict=True)
+    )
+    if fits:
+        return
+    hint = ""
+    if len(x.shape) == len(shape) and shape[-1] == 1:
+        hint = f"; add the channel axis: `{argument}[..., None]`"
+    raise ValueError(
+        f"`{argument}` must have the shape (examples, {', '.join(map(str, shape))}), which the "
+        f"encoder was built for{hint}. Received: {argument} with shape={tuple(x.shape)}"
+    )
+
+
+def check_finite(x, argument="x"):
+    """Refuses NaN and infinity."""
+    if x.dtype.kind == "f" and not np.isfinite(np.min(x) + np.max(x)):
+        raise ValueError(
+            f"`{argument}` must be finite, because one NaN or infinity makes the loss NaN; drop "
+            f"or fill those entries. Received: {argument} with a minimum of {np.min(x)} and a "
+            f"maximum of {np.max(x)}"
+        )
+
+
+def check_target(target, shape, argument="y"):
+    """Refuses what cannot be a reconstruction of `shape`, such as class labels."""
+    if tuple(target.shape[1:]) == tuple(shape):
+        return
+    raise ValueError(
+        f"`{argument}` must be what the model is to reconstruct, with the shape (examples, "
+        f"{', '.join(map(str, shape))}) that the decoder emits: give y for another target than x, "
+        "as for denoising, and leave labels out, `fit(x)`, because a VAE learns without them. "
+        f"Received: {argument} with shape={tuple(target.shape)}"
+    )
+
+
+def check_weights(weights, rows):
+    """Refuses sample weights that are not one finite, non-negative number an example."""
+    if weights.shape != (rows,):
+        raise ValueError(
+            f"`sample_weight` must be one number an example, of shape ({rows},). "
+            f"Received: sample_weight with shape={weights.shape}"
+        )
+    check_finite(weights, "sample_weight")
+    if weights.min() < 0 or weights.max() == 0:
+        raise ValueError(
+            "`sample_weight` must be non-negative and not all zero, because the loss is divided "
+            "by its sum. Received: sample_weight with a minimum of "
+            f"{weights.min()} and a maximum of {weights.max()}"
+        )

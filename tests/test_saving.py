@@ -1,0 +1,169 @@
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+import keras_vae
+from keras_vae import likelihoods, networks, objectives, saving, schedules
+
+X = np.random.default_rng(0).random((40, 4, 4, 1), "float32")
+FIT = {"batch_size": 8, "shuffle": False, "verbose": 0}
+
+LOAD_AND_GO_ON = """
+import json, sys
+import numpy as np
+import keras
+import keras_vae
+vae = keras.saving.load_model(sys.argv[1])
+x = np.load(sys.argv[2])
+outputs = {"predictions": vae.predict(x, verbose=0), "codes": vae.encode(x),
+           "samples": vae.generate(5, seed=1)}
+history = vae.fit(x, batch_size=8, shuffle=False, verbose=0, epochs=2).history
+outputs |= {f"weight_{i}": w for i, w in enumerate(vae.get_weights())}
+np.savez(sys.argv[3], **outputs)
+print(json.dumps(history))
+"""
+
+
+def make(seed=1):
+    """Dropout for a second noise generator, Adam for slots, a schedule, a learned scale."""
+    keras.utils.set_random_seed(seed)
+    layers = [keras.Input((4, 4, 1)), keras.layers.Flatten(), keras.layers.Dense(8, "relu")]
+    encoder = keras.Sequential([*layers, keras.layers.Dropout(0.3, seed=5)])
+    vae = keras_vae.VAE(
+        encoder,
+        networks.dense_decoder(2, (4, 4, 1), units=(8,)),
+        likelihood=likelihoods.Normal(scale="shared"),
+        objective=objectives.ELBO(beta=schedules.Linear(20)),
+        seed=seed,
+    )
+    vae.compile(keras.optimizers.Adam(0.01))
+    return vae
+
+
+def test_a_new_process_predicts_the_same_bits_and_goes_on_as_if_never_stopped(tmp_path):
+    vae = make()
+    vae.fit(X, epochs=2, **FIT)
+    vae.save(tmp_path / "vae.keras")
+    np.save(tmp_path / "x.npy", X)
+    script = tmp_path / "go_on.py"
+    script.write_text(LOAD_AND_GO_ON)
+    command = [sys.executable, str(script), "vae.keras", "x.npy", "out.npz"]
+    environment = os.environ | {"PYTHONPATH": str(pathlib.Path(__file__).parents[1])}
+    result = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
+    )
+    theirs = np.load(tmp_path / "out.npz")
+    np.testing.assert_array_equal(theirs["predictions"], vae.predict(X, verbose=0))
+    np.testing.assert_array_equal(theirs["codes"], vae.encode(X))
+    np.testing.assert_array_equal(theirs["samples"], vae.generate(5, seed=1))
+    history = vae.fit(X, epochs=2, **FIT).history
+    assert json.loads(result.stdout.strip().splitlines()[-1]) == history
+    for i, weight in enumerate(vae.get_weights()):
+        np.testing.assert_array_equal(theirs[f"weight_{i}"], weight)
+
+
+def test_weights_only_files_keep_optimizer_and_noise(tmp_path):
+    vae, other = make(), make(seed=2)
+    vae.fit(X, **FIT)
+    vae.save_weights(tmp_path / "vae.weights.h5")
+    other.load_weights(tmp_path / "vae.weights.h5")
+    assert int(other.optimizer.iterations) == 5
+    other.seed = vae.seed  # of the evaluation noise, which the config holds, not the weights
+    a, b = (m.fit(X, **FIT).history for m in (vae, other))
+    assert a == b
+
+
+def test_a_failed_save_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
+    path, vae = tmp_path / "vae.keras", make()
+    vae.save(path)
+    before = path.read_bytes()
+
+    def half_a_file(self, filepath, **kwargs):
+        pathlib.Path(filepath).write_bytes(b"half")
+        raise OSError("disk full")
+
+    monkeypatch.setattr(keras.Model, "save", half_a_file)
+    with pytest.raises(OSError, match="disk full"):
+        vae.save(path)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_killed_save_leaves_the_old_file(tmp_path):
+    path = tmp_path / "file.txt"
+    path.write_text("old")
+    script = (
+        "import os, sys\nfrom keras_vae import saving\n"
+        "with saving.atomic(sys.argv[1]) as t:\n"
+        "    open(t, 'w').write('half'); os.kill(os.getpid(), 9)\n"
+    )
+    environment = os.environ | {"PYTHONPATH": str(pathlib.Path(__file__).parents[1])}
+    result = subprocess.run([sys.executable, "-c", script, str(path)], env=environment)
+    assert result.returncode == -9
+    assert path.read_text() == "old"
+
+
+def test_atomic_files_have_ordinary_permissions(tmp_path):
+    with saving.atomic(tmp_path / "a.txt") as temporary:
+        pathlib.Path(temporary).write_text("x")
+    (tmp_path / "b.txt").write_text("x")
+    modes = [(tmp_path / name).stat().st_mode for name in ("a.txt", "b.txt")]
+    assert modes[0] == modes[1]
+
+
+def test_model_checkpoint_keeps_the_best_exactly(tmp_path):
+    path, vae = tmp_path / "best.keras", make()
+    checkpoint = keras.callbacks.ModelCheckpoint(
+        path, save_best_only=True, monitor="val_loss", mode="min"
+    )
+    history = vae.fit(X, validation_data=X, epochs=3, callbacks=[checkpoint], **FIT).history
+    best = keras_vae.load_model(path)
+    again = best.evaluate(X, batch_size=8, verbose=0, return_dict=True)
+    assert again["loss"] == min(history["val_loss"])
+
+
+def test_backup_and_restore_ends_where_an_uninterrupted_run_ends(tmp_path):
+    class Crash(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch == 2:
+                raise KeyboardInterrupt
+
+    whole, broken = make(), make()
+    whole.fit(X, epochs=4, **FIT)
+    backup = keras.callbacks.BackupAndRestore(tmp_path / "backup")
+    with pytest.raises(KeyboardInterrupt):
+        broken.fit(X, epochs=4, callbacks=[backup, Crash()], **FIT)
+    restarted = make()
+    backup = keras.callbacks.BackupAndRestore(tmp_path / "backup")
+    restarted.fit(X, epochs=4, callbacks=[backup], **FIT)
+    for a, b in zip(whole.get_weights(), restarted.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("content", [b"", b"not a zip file", b"PK\x03\x04 broken"])
+def test_a_damaged_file_is_refused_in_one_sentence(tmp_path, content):
+    path = tmp_path / "bad.keras"
+    path.write_bytes(content)
+    with pytest.raises(
+        ValueError, match=r"`path` must name a whole `.keras` file.*Received: path="
+    ):
+        keras_vae.load_model(path)
+
+
+def test_a_truncated_file_is_refused(tmp_path):
+    path = tmp_path / "vae.keras"
+    make().save(path)
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(ValueError, match="damaged"):
+        keras_vae.load_model(path)
+
+
+def test_a_missing_file_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"there is no such file.*Received"):
+        keras_vae.load_model(tmp_path / "none.keras")
