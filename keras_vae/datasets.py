@@ -88,7 +88,7 @@ class Batches(keras.utils.PyDataset):
         self.source, self.batch_size = source, batch_size
         self.targets, self.sample_weight = targets, sample_weight
         self.shuffle, self.seed, self.binarize = shuffle, seed, binarize
-        self.epoch = 0
+        self.epoch, self._begun = 0, False
         self._order = (None, None)
 
     def __len__(self):
@@ -114,8 +114,12 @@ class Batches(keras.utils.PyDataset):
             self._order = (self.epoch, rows)
         return self._order[1]
 
+    def on_epoch_begin(self):
+        self._begun = True
+
     def on_epoch_end(self):
-        self.epoch += 1
+        self.epoch += self._begun  # Keras also ends an epoch before the first
+        self._begun = False
 
 
 def as_float(x):

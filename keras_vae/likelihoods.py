@@ -41,13 +41,14 @@ class Likelihood(Part):
         """One draw from p(x|z) for every entry of raw, the examples on axis 0."""
         raise NotImplementedError
 
-    def observe(self, x, raw, weights):
-        """Called with every training batch before `log_prob`, to estimate what is not learned.
+    def training_log_prob(self, x, raw, weights):
+        """`log_prob` of a training batch, for likelihoods that estimate something from it.
 
         Args:
             x, raw: as in `log_prob`.
             weights: (B,) sample weights.
         """
+        return self.log_prob(x, raw)
 
     def example_shape(self, raw_shape):
         """The shape of an example for a decoder that emits `raw_shape` (without the batch)."""
@@ -98,6 +99,15 @@ class Bernoulli(Likelihood):
         return ops.cast(noise < ops.sigmoid(raw), "float32")
 
 
+def _square_error(x, raw):
+    return _sum_over_example(ops.square(ops.cast(x, "float32") - raw))
+
+
+def _normal_log_prob(square_error, log_variance, shape):
+    constant = math.prod(shape) * (log_variance + math.log(2 * math.pi))
+    return -0.5 * (square_error * ops.exp(-log_variance) + constant)
+
+
 @register
 class Normal(Likelihood):
     """N(x; raw, scale²) for each feature: squared error, with its scale and its constants.
@@ -106,8 +116,8 @@ class Normal(Likelihood):
         scale: the standard deviation, in the units of x:
             a positive number: fixed; 1.0 gives half the squared error plus a constant.
             `"shared"`: one number for all features, learned with the network.
-            `"optimal"`: one number, the root mean squared error of the training batches (a moving
-            average, so that evaluation depends on no batch).
+            `"optimal"`: one number, the root mean squared error of the batch in training, and a
+            moving average of it in evaluation, which so depends on no batch.
 
     Example: `keras_vae.likelihoods.Normal(scale="optimal")`.
 
@@ -147,20 +157,20 @@ class Normal(Likelihood):
         return ops.convert_to_tensor(2.0 * math.log(self.scale), "float32")
 
     def log_prob(self, x, raw):
-        error = _sum_over_example(ops.square(ops.cast(x, "float32") - raw))
-        log_variance = self.log_variance()
-        constant = math.prod(raw.shape[2:]) * (log_variance + math.log(2 * math.pi))
-        return -0.5 * (error * ops.exp(-log_variance) + constant)
+        return _normal_log_prob(_square_error(x, raw), self.log_variance(), raw.shape[2:])
 
-    def observe(self, x, raw, weights):
+    def training_log_prob(self, x, raw, weights):
         if self.scale != "optimal":
-            return
-        error = ops.mean(ops.square(ops.cast(x, "float32") - raw), axis=(0, *range(2, raw.ndim)))
-        batch = replicas.all_sum(replicas.share_of_mean(error, weights))
+            return self.log_prob(x, raw)
+        error = _square_error(x, raw)
+        total = replicas.all_sum(replicas.share_of_mean(ops.mean(error, axis=0), weights))
+        variance = ops.stop_gradient(ops.maximum(total / math.prod(raw.shape[2:]), 1e-12))
+        self._average(variance)
+        return _normal_log_prob(error, ops.log(variance), raw.shape[2:])
+
+    def _average(self, variance):
         momentum = self.momentum * self.observed
-        self.variance.assign(
-            ops.maximum(momentum * self.variance + (1.0 - momentum) * batch, 1e-12)
-        )
+        self.variance.assign(momentum * self.variance + (1.0 - momentum) * variance)
         self.observed.assign(1.0)
 
     def mean(self, raw):

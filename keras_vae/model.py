@@ -133,8 +133,10 @@ class VAE(Trainer):
         if sample_weight is not None:
             weights = weights * ops.cast(sample_weight, weights.dtype)
         if training:
-            self.likelihood.observe(target, y_pred["raw"], weights)
-        terms = self._terms(target, **y_pred)
+            log_likelihood = self.likelihood.training_log_prob(target, y_pred["raw"], weights)
+        else:
+            log_likelihood = self.likelihood.log_prob(target, y_pred["raw"])
+        terms = self._terms(log_likelihood, y_pred["q"], y_pred["z"])
         step = 0 if self.optimizer is None else self.optimizer.iterations
         penalties = [penalty.loss(terms, step) for penalty in self.penalties]
         total = self.objective.loss(terms, step) + sum(penalties)
@@ -156,11 +158,11 @@ class VAE(Trainer):
         raw = ops.cast(self.decoder(ops.reshape(z, (-1, latent_dim))), "float32")
         return ops.reshape(raw, (draws, batch, *raw.shape[1:]))
 
-    def _terms(self, target, q, z, raw):
+    def _terms(self, log_likelihood, q, z):
         log_posterior = self.posterior.log_prob(q, z)
         log_prior = self.prior.log_prob(z)
         return objectives.Terms(
-            log_likelihood=self.likelihood.log_prob(target, raw),
+            log_likelihood=log_likelihood,
             kl=divergences.kl(self.posterior, q, self.prior, log_posterior, log_prior),
             log_posterior=log_posterior,
             log_prior=log_prior,
@@ -364,7 +366,7 @@ class VAE(Trainer):
         """log p(x, z) - log q(z|x) for draws of z, (K, B); or with the KL in closed form."""
         q = self.posterior(self.encoder(x))
         z = self.posterior.sample(q, num_samples, self.eval_noise)
-        terms = self._terms(x, q, z, self._decode_draws(z))
+        terms = self._terms(self.likelihood.log_prob(x, self._decode_draws(z)), q, z)
         kl = terms.kl if closed_kl else terms.log_posterior - terms.log_prior
         return terms.log_likelihood - kl
 

@@ -1,0 +1,207 @@
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+from keras_vae import datasets
+from keras_vae.datasets import Batches, ImageFolder
+
+RNG = np.random.default_rng(0)
+X = RNG.integers(0, 256, (23, 4, 4, 1)).astype("uint8")
+
+
+def rows(batches):
+    return np.concatenate([batches[i] for i in range(len(batches))])
+
+
+def next_epoch(batches):
+    batches.on_epoch_begin()
+    batches.on_epoch_end()
+
+
+def test_batches_are_the_source_in_order_scaled():
+    batches = Batches(X, 5)
+    assert len(batches) == 5
+    assert [len(batches[i]) for i in range(5)] == [5, 5, 5, 5, 3]
+    np.testing.assert_allclose(rows(batches), X / 255.0, rtol=1e-6)
+    assert batches[0].dtype == np.float32
+
+
+def test_floats_are_not_scaled():
+    x = RNG.normal(size=(4, 3))
+    np.testing.assert_array_equal(Batches(x)[0], x.astype("float32"))
+
+
+def test_an_epochs_order_depends_on_seed_and_epoch_alone():
+    index = np.arange(23.0)[:, None]
+    first, again, other = (Batches(index, 5, shuffle=True, seed=s) for s in (1, 1, 2))
+    orders = []
+    for _ in range(3):
+        orders.append(rows(first).ravel())
+        next_epoch(first)
+    assert all(sorted(order) == list(range(23)) for order in orders)
+    assert len({tuple(order) for order in orders}) == 3
+    again.epoch = 2  # as a resumed run would set it
+    np.testing.assert_array_equal(rows(again).ravel(), orders[2])
+    assert not np.array_equal(rows(other).ravel(), orders[0])
+
+
+def test_fit_goes_through_the_epochs():
+    seen = []
+
+    class Spy(Batches):
+        def __getitem__(self, index):
+            seen.append((self.epoch, index))
+            return super().__getitem__(index)
+
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2)])
+    model.compile("sgd", "mse")
+    x = RNG.random((6, 2))
+    batches = Spy(x, 2, targets=x, shuffle=True)
+    model.fit(batches, epochs=2, verbose=0, shuffle=False)
+    model.fit(batches, verbose=0, shuffle=False)
+    assert set(seen) == {(epoch, i) for epoch in range(3) for i in range(3)}
+    assert batches.epoch == 3
+
+
+def test_targets_and_weights_follow_their_examples():
+    weights = np.arange(23.0)
+    batch = Batches(X, 5, targets=255 - X, sample_weight=weights, shuffle=True)[2]
+    x, y, w = batch
+    np.testing.assert_allclose(x + y, 1.0, atol=1e-6)
+    np.testing.assert_allclose(x, X[w.astype(int)] / 255.0, rtol=1e-6)
+    x, y, w = Batches(X, 5, sample_weight=weights)[0]
+    np.testing.assert_array_equal(x, y)
+
+
+def test_binarised_pixels_have_their_grey_level_as_mean():
+    grey = np.full((4000, 3), [0, 51, 204], "uint8")
+    batches = Batches(grey, 4000, binarize=True, seed=3)
+    first, again = batches[0], batches[0]
+    next_epoch(batches)
+    assert set(np.unique(first)) == {0.0, 1.0}
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, batches[0])
+    np.testing.assert_allclose(first.mean(0), [0, 0.2, 0.8], atol=5 * 0.5 / np.sqrt(4000))
+
+
+def test_memory_maps_are_not_read_whole(tmp_path):
+    np.save(tmp_path / "x.npy", X)
+    splits = datasets.load(tmp_path / "x.npy")
+    assert isinstance(splits.train, np.memmap)
+    assert isinstance(splits.test, np.memmap)
+    assert len(splits.train) + len(splits.test) == 23
+    np.testing.assert_allclose(rows(Batches(splits.train, 4)), X[:-2] / 255.0, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Batches(X[:0]),
+        lambda: Batches(X, 0),
+        lambda: Batches(X, targets=X[:3]),
+        lambda: Batches(X, sample_weight=np.ones(3)),
+    ],
+)
+def test_bad_batches_are_refused(make):
+    with pytest.raises(ValueError, match=r"must .*Received: "):
+        make()
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "below").mkdir()
+    for i in range(12):
+        image = np.zeros((8, 6, 3), "uint8")
+        image[..., i % 3] = 20 * i
+        Image.fromarray(image).save(tmp_path / ("below" if i % 2 else ".") / f"{i:02}.PNG")
+    (tmp_path / "note.txt").write_text("no image")
+    (tmp_path / "broken.jpg").write_bytes(b"no image either")
+    return tmp_path
+
+
+def test_a_folder_of_images_is_indexed_like_an_array(folder):
+    images = ImageFolder(folder)
+    assert images.shape == (12, 8, 6, 3)
+    assert images.skipped == 1
+    batch = images[np.array([0, 11])]
+    assert batch.dtype == np.uint8
+    for image, path in zip(batch, (images.paths[0], images.paths[11]), strict=True):
+        np.testing.assert_array_equal(image, np.asarray(Image.open(path)))
+    train, test = datasets.load(folder)[:2]
+    assert (len(train), len(test)) == (10, 2)
+    assert not set(train.paths) & set(test.paths)
+
+
+def test_images_of_other_sizes_are_scaled_and_cropped_at_the_centre(folder):
+    wide = np.zeros((8, 24, 3), "uint8")
+    wide[:, 9:15] = 200
+    Image.fromarray(wide).save(folder / "00.PNG")
+    image = ImageFolder(folder, image_size=(4, 3), channels=1)[np.array([0])]
+    assert image.shape == (1, 4, 3, 1)
+    np.testing.assert_allclose(image, 200, atol=2)
+
+
+def test_a_damaged_image_is_named(folder):
+    path = ImageFolder(folder).paths[3]
+    path.write_bytes(path.read_bytes()[:60])
+    with pytest.raises(ValueError, match=rf"must be readable.*Received: .*{path.name}"):
+        ImageFolder(folder)[np.array([3])]
+
+
+def test_folders_without_images_are_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"must be a folder.*Received"):
+        ImageFolder(tmp_path / "none")
+    (tmp_path / "a.png").write_bytes(b"no image")
+    with pytest.raises(ValueError, match=r"images that can be read.*Received"):
+        ImageFolder(tmp_path)
+
+
+def test_areas_and_centres_of_the_shapes_are_those_of_their_factors():
+    images, factors = datasets.shapes(600, image_size=64, seed=2)
+    assert images.dtype == np.uint8
+    kind, size, _, x, y = factors.T
+    light = images[..., 0] / 255.0
+    area = light.sum((1, 2)) / 64**2
+    expected = np.choose(
+        kind.astype(int), [np.pi * size**2 / 2, 2 * size**2, 3 * np.sqrt(3) / 4 * size**2]
+    )
+    np.testing.assert_allclose(area, expected, rtol=0.06)
+    centres = (np.arange(64) + 0.5) / 64
+    np.testing.assert_allclose((light.sum(1) @ centres) / light.sum((1, 2)), x, atol=0.01)
+    np.testing.assert_allclose((light.sum(2) @ centres) / light.sum((1, 2)), y, atol=0.01)
+
+
+def test_shapes_are_a_function_of_the_seed():
+    a, b, c = (datasets.shapes(20, seed=seed)[0] for seed in (1, 1, 2))
+    np.testing.assert_array_equal(a, b)
+    assert not np.array_equal(a, c)
+
+
+def test_npz_files(tmp_path):
+    np.savez(tmp_path / "a.npz", x_train=X[..., 0], x_test=X[:5, ..., 0], y_train=np.arange(23))
+    splits = datasets.load(tmp_path / "a.npz")
+    assert splits.train.shape == (23, 4, 4, 1)
+    assert splits.test.shape == (5, 4, 4, 1)
+    assert splits.test_labels is None
+    np.savez(tmp_path / "b.npz", x=RNG.random((30, 7)))
+    assert datasets.load(tmp_path / "b.npz").test.shape == (3, 7)
+    np.savez(tmp_path / "c.npz", other=X)
+    with pytest.raises(ValueError, match=r"`x_train` and `x_test`.*Received"):
+        datasets.load(tmp_path / "c.npz")
+
+
+def test_files_of_objects_and_broken_files_are_refused(tmp_path):
+    np.save(tmp_path / "objects.npy", np.array([{}, None]), allow_pickle=True)
+    (tmp_path / "broken.npy").write_bytes(b"no array")
+    for name in ("objects.npy", "broken.npy"):
+        with pytest.raises(ValueError, match=r"must be a NumPy file of numbers.*Received"):
+            datasets.load(tmp_path / name)
+
+
+def test_fashion_mnist_is_the_published_one(fashion_mnist):
+    x_train, x_test = fashion_mnist
+    assert x_train.shape == (60_000, 28, 28, 1)
+    assert x_test.shape == (10_000, 28, 28, 1)
+    assert x_train.mean() == pytest.approx(0.2860, abs=5e-5)  # published mean and deviation
+    assert x_train.std() == pytest.approx(0.3530, abs=5e-5)

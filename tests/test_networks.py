@@ -1,0 +1,71 @@
+import keras
+import numpy as np
+import pytest
+
+from keras_vae import networks, recipes
+
+IMAGES = [(28, 28, 1), (32, 32, 3), (33, 47, 3), (64, 64, 3), (218, 178, 3), (1, 1, 1)]
+PAIRS = {
+    "dense": (networks.dense_encoder, networks.dense_decoder),
+    "conv": (networks.conv_encoder, networks.conv_decoder),
+    "residual": (networks.residual_encoder, networks.residual_decoder),
+}
+
+
+@pytest.mark.parametrize("shape", IMAGES, ids=str)
+@pytest.mark.parametrize("kind", PAIRS)
+def test_images_of_any_size(kind, shape):
+    encoder, decoder = PAIRS[kind]
+    assert len(encoder(shape).output_shape) == 2
+    assert decoder(5, shape).output_shape == (None, *shape)
+
+
+def test_networks_run_on_odd_sizes():
+    x = np.zeros((2, 9, 13, 3), "float32")
+    for encoder, decoder in PAIRS.values():
+        assert encoder((9, 13, 3))(x).shape[0] == 2
+        assert decoder(4, (9, 13, 3))(np.zeros((2, 4), "float32")).shape == x.shape
+
+
+@pytest.mark.parametrize("shape", [(7,), 7, (4, 3)])
+def test_dense_networks_take_any_rank(shape):
+    expected = (shape,) if isinstance(shape, int) else shape
+    assert networks.dense_decoder(2, shape).output_shape == (None, *expected)
+    assert len(networks.dense_encoder(shape).output_shape) == 2
+
+
+def test_the_seed_networks_are_those_of_the_tutorials():
+    vae = recipes.seed_vae()
+    encoder = [9 * 1 * 32 + 32, 9 * 32 * 64 + 64, 7 * 7 * 64 * 16 + 16]
+    decoder = [2 * 3136 + 3136, 9 * 64 * 64 + 64, 9 * 64 * 32 + 32, 9 * 32 * 1 + 1]
+    counts = [
+        [layer.count_params() for layer in network.layers if layer.weights]
+        for network in (vae.encoder, vae.decoder)
+    ]
+    assert counts == [encoder, decoder]
+    activations = [layer.activation.__name__ for layer in vae.encoder.layers if layer.weights]
+    assert activations == ["relu", "relu", "linear"]
+    assert vae.posterior.count_params() == 2 * (16 * 2 + 2)
+
+
+def test_residual_layers_add_to_what_they_get():
+    network = networks.dense_encoder((4,), units=(4,), activation="relu")
+    layer = next(layer for layer in network.layers if layer.weights)
+    layer.set_weights([np.zeros((4, 4)), np.ones(4)])
+    np.testing.assert_allclose(network(np.float32([[1, 2, 3, 4]])), [[2, 3, 4, 5]])
+
+
+@pytest.mark.parametrize("shape", [(28, 28), (28,), (28, 28, 0), (28, 28, 1.0), ()])
+def test_a_shape_that_is_no_image_is_refused(shape):
+    with pytest.raises(ValueError, match=r"`input_shape` must be.*Received: input_shape="):
+        networks.conv_encoder(shape)
+    with pytest.raises(ValueError, match=r"`output_shape` must be.*Received: output_shape="):
+        networks.conv_decoder(2, shape)
+
+
+def test_networks_are_plain_keras_models(tmp_path):
+    network = networks.residual_decoder(3, (9, 7, 2), filters=(4,), units=(5,))
+    network.save(tmp_path / "decoder.keras")
+    loaded = keras.saving.load_model(tmp_path / "decoder.keras")
+    z = np.ones((2, 3), "float32")
+    np.testing.assert_array_equal(loaded(z), network(z))
