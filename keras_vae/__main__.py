@@ -72,12 +72,13 @@ def new_model(arguments, input_shape, steps_per_epoch):
 
 def finished_epochs(vae, train_set):
     """How many whole epochs of `train_set` the optimizer of a saved model has seen."""
-    epochs, rest = divmod(int(vae.optimizer.iterations), len(train_set))
+    steps = int(keras.ops.convert_to_numpy(vae.optimizer.iterations))
+    epochs, rest = divmod(steps, len(train_set))
     if rest:
         raise ValueError(
             "`--resume` must be given the same --data, --limit and --batch-size as before, because "
             f"an epoch must have as many steps. Received: {len(train_set)} steps an epoch, and a "
-            f"model after {int(vae.optimizer.iterations)} steps"
+            f"model after {steps} steps"
         )
     return epochs
 

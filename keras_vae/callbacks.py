@@ -34,9 +34,13 @@ class Pictures(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         if (epoch + 1) % self.every:
             return
-        vae, folder = self.model, self.directory
+        vae = self.model
         reconstructed = vae.predict(self.images, verbose=0)
-        plotting.reconstructions(self.images, reconstructed, folder / "reconstructions.png")
-        plotting.image_grid(vae.generate(self.num_samples, seed=0), folder / "samples.png")
+        plotting.reconstructions(self.images, reconstructed, self.path("reconstructions"))
+        plotting.image_grid(vae.generate(self.num_samples, seed=0), self.path("samples"))
         if vae.posterior.latent_dim == 2:
-            plotting.latent_map(vae.decode, folder / "latent_map.png")
+            plotting.latent_map(vae.decode, self.path("latent_map"))
+
+    def path(self, name):
+        """Where a picture goes; None on a worker that is not the chief."""
+        return self.directory / f"{name}.png" if self.model.is_chief else None

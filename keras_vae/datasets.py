@@ -3,6 +3,7 @@
 Images stay 8-bit until the batch, files stay on disk: memory does not grow with the data.
 """
 
+import numbers
 import pathlib
 from typing import Any, NamedTuple
 
@@ -74,7 +75,7 @@ class Batches(keras.utils.PyDataset):
                 "`source` must hold at least one example, because there is nothing to learn from "
                 "an empty one. Received: a source of length 0"
             )
-        if not isinstance(batch_size, int) or batch_size < 1:
+        if not isinstance(batch_size, numbers.Integral) or batch_size < 1:
             raise ValueError(
                 "`batch_size` must be an integer of at least 1, the number of examples in a "
                 f"batch. Received: batch_size={batch_size!r}"
@@ -152,7 +153,8 @@ class ImageFolder:
         path = pathlib.Path(path)
         if not path.is_dir():
             raise ValueError(f"`path` must be a folder of images. Received: path={str(path)!r}")
-        files = [p for p in sorted(path.rglob("*")) if p.suffix.lower() in IMAGE_SUFFIXES]
+        named = [p for p in sorted(path.rglob("*")) if p.suffix.lower() in IMAGE_SUFFIXES]
+        files = [p for p in named if p.is_file()]
         self.paths = [p for p in files if _looks_like_an_image(p)]
         self.skipped = len(files) - len(self.paths)
         if not self.paths:
@@ -203,13 +205,14 @@ class ImageFolder:
         import tensorflow as tf
 
         try:
-            image = tf.io.decode_image(path.read_bytes(), self.channels, expand_animations=False)
+            image = tf.io.decode_image(path.read_bytes(), 3, expand_animations=False)
         except tf.errors.InvalidArgumentError as error:
             raise ValueError(
                 "Every image must be readable; this one is damaged, so delete or replace it. "
                 f"Received: {str(path)!r}"
             ) from error
-        return image.numpy()
+        # TensorFlow decodes no BMP or GIF to grey by itself
+        return (tf.image.rgb_to_grayscale(image) if self.channels == 1 else image).numpy()
 
 
 def _looks_like_an_image(path):
@@ -337,8 +340,19 @@ def _read_numpy(path):
         ) from error
 
 
-def _load_npz(path):
+def _read_arrays(path):
     file = _read_numpy(path)
+    try:
+        return {key: file[key] for key in file.files}
+    except (ValueError, AttributeError) as error:
+        raise ValueError(
+            f"`data` must be an .npz file of arrays of numbers; this one is not ({error}). "
+            f"Received: data={str(path)!r}"
+        ) from error
+
+
+def _load_npz(path):
+    file = _read_arrays(path)
     if "x_train" in file and "x_test" in file:
         labels = [file.get(key) for key in ("y_train", "y_test")]
         return Splits(_with_channels(file["x_train"]), _with_channels(file["x_test"]), *labels)
@@ -355,5 +369,10 @@ def _with_channels(x):
 
 
 def _split_array(x):
+    if x.ndim == 0 or len(x) < 2:
+        raise ValueError(
+            "`data` must hold at least two examples, as one in ten is held out for testing. "
+            f"Received: an array with shape={x.shape}"
+        )
     held_out = max(1, len(x) // 10)
     return Splits(x[:-held_out], x[-held_out:])

@@ -178,7 +178,9 @@ class VAE(Trainer):
     def fit(self, *args, **kwargs):
         call = _bind(keras.Model.fit, self, args, kwargs)
         self._check_compiled("fit")
+        self.check_strategy()
         call.update(self._check_data(call))
+        call["callbacks"] = self.callbacks_of_this_worker(call.get("callbacks"))
         if call.get("validation_data") is not None:
             x, y, weights = keras.utils.unpack_x_y_sample_weight(call["validation_data"])
             checked = self._check_data({"x": x, "y": y, "sample_weight": weights}, "validation x")
@@ -373,12 +375,17 @@ class VAE(Trainer):
     # Saving.
 
     def save(self, filepath, overwrite=True, **kwargs):
-        """Saves to one `.keras` file, whole or not at all. Args as in `keras.Model.save`."""
-        saving.save(super().save, filepath, overwrite, **kwargs)
+        """Saves to one `.keras` file, whole or not at all. Args as in `keras.Model.save`.
+
+        Of several workers only the chief writes.
+        """
+        if self.is_chief:
+            saving.save(super().save, filepath, overwrite, **kwargs)
 
     def save_weights(self, filepath, overwrite=True, **kwargs):
-        """Saves to one `.weights.h5` file, whole or not at all."""
-        saving.save(super().save_weights, filepath, overwrite, **kwargs)
+        """Saves to one `.weights.h5` file, whole or not at all; of several workers, the chief."""
+        if self.is_chief:
+            saving.save(super().save_weights, filepath, overwrite, **kwargs)
 
     def load_weights(self, filepath, **kwargs):
         """Loads a `.weights.h5` file, with the optimizer's state where there is one."""

@@ -1,5 +1,6 @@
 """Pictures: every function returns a matplotlib figure, and saves it where `path` is given."""
 
+import functools
 import statistics
 
 import numpy as np
@@ -15,6 +16,22 @@ _STYLE = {
 }
 
 
+def _styled(draw):
+    """Draws in our style, and leaves the user's own settings of matplotlib as they are."""
+
+    @functools.wraps(draw)
+    def styled(*args, **kwargs):
+        try:
+            import matplotlib
+        except ImportError as error:
+            raise ImportError('Pictures need matplotlib: pip install "keras_vae[plot]"') from error
+        with matplotlib.rc_context(_STYLE):
+            return draw(*args, **kwargs)
+
+    return styled
+
+
+@_styled
 def reconstructions(originals, reconstructed, path=None, max_columns=10):
     """Originals over reconstructions.
 
@@ -27,6 +44,11 @@ def reconstructions(originals, reconstructed, path=None, max_columns=10):
         _images(x, name)[:max_columns]
         for x, name in ((originals, "originals"), (reconstructed, "reconstructed"))
     ]
+    if len(rows[0]) != len(rows[1]):
+        raise ValueError(
+            "`reconstructed` must have an image for each of `originals`, to be drawn below it. "
+            f"Received: {len(rows[1])} for {len(rows[0])} originals"
+        )
     figure, axes = _grid(2, len(rows[0]), left=0.9)
     for line, images, label in zip(axes, rows, ("original", "reconstruction"), strict=True):
         _label(line[0], label)
@@ -35,6 +57,7 @@ def reconstructions(originals, reconstructed, path=None, max_columns=10):
     return _finish(figure, path)
 
 
+@_styled
 def image_grid(images, path=None, columns=None, title=None):
     """Images in rows of `columns`, by default about square.
 
@@ -51,6 +74,7 @@ def image_grid(images, path=None, columns=None, title=None):
     return _finish(figure, path)
 
 
+@_styled
 def loss_curves(history, path=None):
     """One panel for each log, training and validation, over epochs.
 
@@ -58,6 +82,11 @@ def loss_curves(history, path=None):
         history: dict of lists, as `fit(…).history`.
     """
     names = [n for n in ("loss", "reconstruction_loss", "kl_loss") if n in history]
+    if not names:
+        raise ValueError(
+            "`history` must hold loss, reconstruction_loss or kl_loss, as `fit(…).history` does, "
+            f"to have a curve to draw. Received: history with keys={sorted(history)}"
+        )
     figure = _figure(3.2 * len(names), 2.6, layout="constrained")
     for axis, name in zip(np.atleast_1d(figure.subplots(1, len(names))), names, strict=True):
         for key, label in ((name, "training"), (f"val_{name}", "validation")):
@@ -65,12 +94,13 @@ def loss_curves(history, path=None):
                 epochs = np.arange(1, len(history[key]) + 1)
                 axis.plot(epochs, history[key], marker="o", markersize=3, label=label)
         axis.set(title=name.replace("_", " "), xlabel="epoch", ylabel="nats per example")
-        axis.xaxis.get_major_locator().set_params(integer=True)
+        axis.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
         axis.grid(alpha=0.3)
         axis.legend(frameon=False)
     return _finish(figure, path)
 
 
+@_styled
 def latent_map(decode, path=None, steps=20):
     """What the decoder makes of a plane of two latent dimensions.
 
@@ -98,6 +128,7 @@ def latent_map(decode, path=None, steps=20):
     return _finish(figure, path)
 
 
+@_styled
 def latent_scatter(codes, labels=None, path=None, class_names=None):
     """Codes of two latent dimensions, coloured by class.
 
@@ -126,6 +157,7 @@ def latent_scatter(codes, labels=None, path=None, class_names=None):
     return _finish(figure, path)
 
 
+@_styled
 def traversals(decode, code, path=None, span=3.0, steps=9):
     """One row a latent dimension: that entry of `code` moved from -span to span.
 
@@ -165,21 +197,18 @@ def is_image(shape):
 def _images(x, argument):
     x = np.asarray(x)
     x = x[..., None] if x.ndim == 3 else x
-    if x.ndim != 4 or not is_image(x.shape[1:]):
+    if x.ndim != 4 or len(x) == 0 or not is_image(x.shape[1:]):
         raise ValueError(
-            f"`{argument}` must be images of shape (N, height, width, 1 or 3), to be drawn. "
+            f"`{argument}` must be one or more images of shape (N, height, width, 1 or 3), to be "
+            "drawn. "
             f"Received: {argument} with shape={x.shape}"
         )
     return x / 255 if x.dtype == np.uint8 else np.clip(x, 0, 1)
 
 
 def _figure(width, height, **options):
-    try:
-        import matplotlib
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ImportError('Pictures need matplotlib: pip install "keras_vae[plot]"') from error
-    matplotlib.rcParams.update(_STYLE)
+    from matplotlib.figure import Figure
+
     return Figure(figsize=(width, height), **options)
 
 

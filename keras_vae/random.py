@@ -35,6 +35,27 @@ def uniform(shape, seed, axis=0):
     )
 
 
+def share_dropout(layer):
+    """Makes a Dropout layer mask like one device would: on replicas, with rows of a global mask."""
+    if hasattr(layer, "call_on_one_device") or layer.noise_shape is not None:
+        return
+    layer.call_on_one_device = layer.call
+
+    def call(inputs, training=False):
+        if not training or layer.rate == 0 or replicas.context() is None:
+            return layer.call_on_one_device(inputs, training=training)
+        mask = _rows_of_global_draw(
+            lambda s: keras.random.dropout(
+                ops.ones(s, inputs.dtype), layer.rate, seed=layer.seed_generator
+            ),
+            ops.shape(inputs),
+            axis=0,
+        )
+        return inputs * mask
+
+    layer.call = call
+
+
 def _rows_of_global_draw(draw, shape, axis):
     """`draw(shape)`; on N replicas each draws the global batch's noise and takes its own rows.
 

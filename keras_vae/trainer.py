@@ -7,7 +7,7 @@ import contextlib
 
 import keras
 
-from keras_vae import replicas
+from keras_vae import random, replicas
 
 
 class Trainer(keras.Model):
@@ -80,10 +80,63 @@ class Trainer(keras.Model):
                 with strategy.scope():
                     self.optimizer.build(self.trainable_variables)
 
+    @property
+    def is_chief(self):
+        """Whether this process is the one that writes files: the only one, or the chief worker."""
+        strategy = getattr(self, "_distribute_strategy", None)
+        resolver = getattr(strategy, "cluster_resolver", None)
+        if resolver is None or not resolver.task_type:
+            return True
+        chiefs = resolver.cluster_spec().as_dict().get("chief")
+        return resolver.task_type == "chief" if chiefs else resolver.task_id == 0
+
+    def callbacks_of_this_worker(self, callbacks):
+        """Without those that write files, on a worker that is not the chief."""
+        if self.is_chief or not isinstance(callbacks, (list, tuple)):
+            return callbacks
+        writers = (keras.callbacks.CSVLogger, keras.callbacks.TensorBoard)
+        for callback in callbacks:
+            if isinstance(callback, keras.callbacks.BackupAndRestore):
+                callback._save_model, callback.delete_checkpoint = lambda: None, False
+        return [callback for callback in callbacks if not isinstance(callback, writers)]
+
+    def check_strategy(self):
+        """Refuses what cannot be exact under tf.distribute; shares Dropout's masks out."""
+        strategy = getattr(self, "_distribute_strategy", None)
+        if strategy is None:
+            return
+        optimizer = getattr(self.optimizer, "inner_optimizer", self.optimizer)
+        if optimizer is not None and optimizer.gradient_accumulation_steps:
+            raise ValueError(
+                "`gradient_accumulation_steps` must be left out under tf.distribute, where Keras "
+                "cannot run it (keras#20582); use a larger batch instead. Received: "
+                f"gradient_accumulation_steps={optimizer.gradient_accumulation_steps}"
+            )
+        if optimizer is not None and optimizer.use_ema and optimizer.ema_overwrite_frequency:
+            raise ValueError(
+                "`ema_overwrite_frequency` must be left out under tf.distribute, where Keras "
+                "cannot run it (keras#20582); use the `SwapEMAWeights` callback instead. Received: "
+                f"ema_overwrite_frequency={optimizer.ema_overwrite_frequency}"
+            )
+        for layer in self._flatten_layers():
+            if strategy.num_replicas_in_sync > 1:
+                _check_layer(layer)
+
     def strategy_scope(self):
         """The scope in which the model was made, for models that are made later."""
         strategy = getattr(self, "_distribute_strategy", None)
         return contextlib.nullcontext() if strategy is None else strategy.scope()
+
+
+def _check_layer(layer):
+    if isinstance(layer, keras.layers.BatchNormalization) and not layer.synchronized:
+        raise ValueError(
+            "`BatchNormalization` must be made with `synchronized=True` for several replicas, "
+            "because each would normalise by its own rows, and one without rows by NaN. "
+            f"Received: layer {layer.name!r} with synchronized=False"
+        )
+    if type(layer) is keras.layers.Dropout:
+        random.share_dropout(layer)
 
 
 def _clip(gradients, optimizer):

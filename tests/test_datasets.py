@@ -205,3 +205,23 @@ def test_fashion_mnist_is_the_published_one(fashion_mnist):
     assert x_test.shape == (10_000, 28, 28, 1)
     assert x_train.mean() == pytest.approx(0.2860, abs=5e-5)  # published mean and deviation
     assert x_train.std() == pytest.approx(0.3530, abs=5e-5)
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "bmp", "gif"])
+def test_every_format_decodes_to_grey_and_to_colour(tmp_path, suffix):
+    Image.fromarray(np.full((6, 6, 3), 120, "uint8")).save(tmp_path / f"a.{suffix}")
+    (tmp_path / "folder.png").mkdir()
+    for channels in (1, 3):
+        images = ImageFolder(tmp_path, channels=channels)[np.array([0])]
+        assert images.shape == (1, 6, 6, channels)
+        np.testing.assert_allclose(images, 120, atol=2)
+
+
+def test_arrays_that_cannot_be_split_or_read_are_refused(tmp_path):
+    np.save(tmp_path / "scalar.npy", np.zeros(()))
+    np.save(tmp_path / "one.npy", np.zeros((1, 3)))
+    np.savez(tmp_path / "objects.npz", x=np.array([{}]))
+    (tmp_path / "array.npz").write_bytes((tmp_path / "one.npy").read_bytes())
+    for name in ("scalar.npy", "one.npy", "objects.npz", "array.npz"):
+        with pytest.raises(ValueError, match=r"`data` must .*Received: "):
+            datasets.load(tmp_path / name)

@@ -79,7 +79,9 @@ def test_traversals_move_one_entry_at_a_time():
 
 @pytest.mark.parametrize("shape", [(3, 7), (3, 4, 4, 2), (3, 4, 4, 4, 1)])
 def test_what_is_no_image_is_refused(shape):
-    with pytest.raises(ValueError, match=r"`images` must be images.*Received: images with shape"):
+    with pytest.raises(
+        ValueError, match=r"`images` must be one or more images.*Received: images with shape"
+    ):
         plotting.image_grid(np.zeros(shape))
 
 
@@ -93,6 +95,8 @@ def test_importing_the_library_loads_no_matplotlib():
 
 def test_pictures_are_drawn_every_so_many_epochs(tmp_path):
     class Model:
+        is_chief = True
+
         class posterior:
             latent_dim = 2
 
@@ -113,3 +117,29 @@ def test_pictures_are_drawn_every_so_many_epochs(tmp_path):
     callback.on_epoch_end(1)
     names = {path.stem for path in (tmp_path / "pictures").iterdir()}
     assert names == {"reconstructions", "samples", "latent_map"}
+
+
+def test_one_epoch_has_whole_numbers_on_its_axis():
+    axis = plotting.loss_curves({"loss": [3.0]}).axes[0]
+    assert [tick for tick in axis.get_xticks() if tick % 1] == []
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda: plotting.image_grid(GREY[:0]),
+        lambda: plotting.reconstructions(GREY, GREY[:3]),
+        lambda: plotting.loss_curves({"mae": [1.0]}),
+    ],
+)
+def test_what_cannot_be_drawn_is_refused(draw):
+    with pytest.raises(ValueError, match=r"must .*Received: "):
+        draw()
+
+
+def test_the_users_settings_of_matplotlib_are_left_alone():
+    import matplotlib
+
+    before = dict(matplotlib.rcParams)
+    plotting.loss_curves({"loss": [3.0]})
+    assert dict(matplotlib.rcParams) == before

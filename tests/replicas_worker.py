@@ -1,0 +1,155 @@
+"""Trains small models on logical CPU devices: `replicas_worker.py JOBS.json OUTPUT.npz`.
+
+A job is a case, a number of replicas (0: no strategy) and a mistake to put back on purpose.
+"""
+
+import contextlib
+import json
+import sys
+
+import numpy as np
+import tensorflow as tf
+
+DEVICES = 4
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * DEVICES)
+
+import keras  # noqa: E402
+from keras import layers, ops  # noqa: E402
+
+import keras_vae  # noqa: E402
+from keras_vae import likelihoods, networks, random, replicas, trainer  # noqa: E402
+
+RNG = np.random.default_rng(0)
+X = RNG.random((103, 6), "float32")  # batches of 16, the last of 7: uneven on 2 and on 4
+W = RNG.random(103).astype("float32")
+SHORT = 33  # a last batch of 1 leaves all replicas but one empty
+
+
+def plain():
+    return networks.dense_encoder((6,), units=(8,))
+
+
+def noisy_and_normalised():
+    stack = [layers.Dense(8, "relu"), layers.BatchNormalization(synchronized=True)]
+    return keras.Sequential([keras.Input((6,)), *stack, layers.Dropout(0.4, seed=7)])
+
+
+def regularised():
+    l2 = keras.regularizers.L2(0.1)
+    return keras.Sequential([keras.Input((6,)), layers.Dense(8, "tanh", kernel_regularizer=l2)])
+
+
+def case(optimizer, encoder=plain, rows=103, x=X, policy="float32", steps=1, likelihood=None):
+    return dict(locals())
+
+
+def overflowing():
+    """Finite in float32; in float16 the second half of the first batch is infinite."""
+    x = X[:32].copy()
+    x[8:16] = 1e5
+    return x
+
+
+SGD, Adam = keras.optimizers.SGD, keras.optimizers.Adam
+CASES = {
+    "SGD": case(lambda: SGD(0.05)),
+    "Adam": case(lambda: Adam(0.01)),
+    "empty shards": case(lambda: SGD(0.05), rows=SHORT),
+    "clipnorm": case(lambda: SGD(0.05, clipnorm=0.05)),
+    "global_clipnorm": case(lambda: SGD(0.05, global_clipnorm=0.05)),
+    "clipvalue": case(lambda: SGD(0.05, clipvalue=0.02)),
+    "EMA": case(lambda: SGD(0.05, use_ema=True, ema_momentum=0.7)),
+    "steps_per_execution": case(lambda: SGD(0.05), steps=3),
+    "BatchNormalization and Dropout": case(lambda: SGD(0.05), noisy_and_normalised),
+    "regularisers": case(lambda: SGD(0.05), regularised),
+    "optimal scale": case(lambda: SGD(0.01), likelihood=lambda: likelihoods.Normal("optimal")),
+    "mixed_float16": case(lambda: SGD(0.05, clipnorm=0.05), policy="mixed_float16"),
+    "overflow on one replica": case(
+        lambda: SGD(0.05),
+        rows=32,
+        x=overflowing(),
+        policy="mixed_float16",
+        likelihood=lambda: likelihoods.Normal(100.0),
+    ),
+}
+
+
+def put_back(mistake):
+    """The classic mistakes of hand-written loops."""
+
+    def local_mean(values, weights):
+        return ops.sum(weights * values) / ops.sum(weights)
+
+    def mean_of_means(values, weights):
+        mean = ops.divide_no_nan(ops.sum(weights * values), ops.sum(weights))
+        return mean / replicas.count()
+
+    def nan_when_empty(values, weights):
+        return ops.mean(weights * values) / ops.mean(weights) / replicas.count()
+
+    if mistake == "gradients summed":
+        replicas.share_of_mean = local_mean
+    elif mistake == "mean of the replicas' means":
+        replicas.share_of_mean = mean_of_means
+    elif mistake == "NaN on an empty shard":
+        replicas.share_of_mean = nan_when_empty
+    elif mistake == "the same noise on every replica":
+        random._rows_of_global_draw = lambda draw, shape, axis: draw(shape)
+    elif mistake == "clipping per replica":
+        trainer._clip = lambda gradients, optimizer: gradients
+    elif mistake == "regularisers once a replica":
+        replicas.count = lambda: 1
+
+
+def train(name, count):
+    options = CASES[name]
+    strategy = None
+    if count:
+        devices = [f"CPU:{i}" for i in range(count)]
+        # the default all-reduce clashes when one process makes several strategies
+        reduce = tf.distribute.ReductionToOneDevice()
+        strategy = tf.distribute.MirroredStrategy(devices, cross_device_ops=reduce)
+    keras.config.set_dtype_policy(options["policy"])
+    with strategy.scope() if strategy else contextlib.nullcontext():
+        keras.utils.set_random_seed(0)
+        likelihood = options["likelihood"]() if options["likelihood"] else None
+        decoder = networks.dense_decoder(2, (6,), units=(8,))
+        vae = keras_vae.VAE(options["encoder"](), decoder, likelihood=likelihood, seed=3)
+        vae.compile(options["optimizer"](), steps_per_execution=options["steps"], metrics=["mae"])
+    x, w = options["x"][: options["rows"]], W[: options["rows"]]
+    data = tf.data.Dataset.from_tensor_slices((x, x, w)).batch(16)
+    history = vae.fit(data, epochs=3, validation_data=data, verbose=0).history  # 21 steps
+    keras.config.set_dtype_policy("float32")
+    results = {
+        "weights": np.concatenate([np.ravel(w) for w in vae.get_weights()]),
+        "logs": np.array(list(history.values())),
+        "iterations": keras.ops.convert_to_numpy(vae.optimizer.iterations),
+    }
+    if name == "SGD":
+        results["codes"] = vae.encode(X[:50], batch_size=16)
+    if hasattr(vae.optimizer, "dynamic_scale"):
+        results["scale"] = keras.ops.convert_to_numpy(vae.optimizer.dynamic_scale)
+    return results
+
+
+def main(jobs_path, output):
+    with open(jobs_path) as file:
+        jobs = json.load(file)
+    originals = (replicas.share_of_mean, random._rows_of_global_draw, trainer._clip, replicas.count)
+    everything = {}
+    for name, count, mistake in jobs:
+        put_back(mistake)
+        for key, value in train(name, count).items():
+            everything["|".join([name, str(count), mistake, key])] = value
+        (
+            replicas.share_of_mean,
+            random._rows_of_global_draw,
+            trainer._clip,
+            replicas.count,
+        ) = originals
+    np.savez(output, **everything)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,55 @@
+"""The Python of README and docs runs as it stands there, on tiny data."""
+
+import pathlib
+import re
+
+import keras
+import numpy as np
+import pytest
+
+import keras_vae
+
+ROOT = pathlib.Path(__file__).parents[1]
+RNG = np.random.default_rng(0)
+
+
+def python_blocks(path):
+    return re.findall(r"```python\n(.*?)```", (ROOT / path).read_text(), flags=re.S)
+
+
+@pytest.fixture(autouse=True)
+def _tiny(monkeypatch, tmp_path):
+    def load_data():
+        parts = [RNG.integers(0, 256, (n, 28, 28)).astype("uint8") for n in (32, 16)]
+        return tuple((x, np.arange(len(x)) % 10) for x in parts)
+
+    (tmp_path / "photos").mkdir()
+    for i in range(12):
+        keras.utils.save_img(tmp_path / "photos" / f"{i}.png", RNG.random((8, 8, 3)))
+    monkeypatch.setattr(keras.datasets.fashion_mnist, "load_data", load_data)
+    monkeypatch.setattr(keras.config, "max_epochs", lambda: 1)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.parametrize("path", ["README.md", "docs/index.md", "docs/parts.md", "docs/saving.md"])
+def test_code_runs(path):
+    encoder = keras_vae.networks.dense_encoder((28, 28, 1), units=(8,))
+    decoder = keras_vae.networks.dense_decoder(2, (28, 28, 1), units=(8,))
+    vae = keras_vae.VAE(encoder, decoder)
+    names = {"encoder": encoder, "decoder": decoder, "vae": vae, "keras": keras}
+    names |= {"keras_vae": keras_vae}
+    for block in python_blocks(path):
+        exec(compile(block, path, "exec"), names)
+
+
+def test_the_laplace_example_is_a_density_and_trains():
+    names = {"keras": keras, "keras_vae": keras_vae}
+    exec(python_blocks("README.md")[-1], names)
+    vae = names["vae"]
+    x = RNG.normal(size=(64, 30)).astype("float32")
+    vae.compile("adam")
+    losses = vae.fit(x, epochs=5, verbose=0).history["loss"]
+    assert losses[-1] < losses[0]
+    grid = np.linspace(-8, 8, 4001, dtype="float32")[:, None]
+    density = np.exp(names["Laplace"](0.5).log_prob(grid, np.zeros((1, 1, 1), "float32")))
+    assert np.trapezoid(density[0], grid[:, 0]) == pytest.approx(1.0, abs=1e-3)

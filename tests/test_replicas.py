@@ -1,0 +1,78 @@
+"""N replicas train exactly as one device does; replicas_worker.py runs them in its own process."""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+HERE = pathlib.Path(__file__).parent
+
+EXACT = [("SGD", n) for n in (1, 2, 4)] + [("Adam", n) for n in (1, 2, 4)]
+EXACT += [("empty shards", 4), ("clipnorm", 2), ("global_clipnorm", 4), ("clipvalue", 2)]
+EXACT += [("EMA", 2), ("steps_per_execution", 2), ("BatchNormalization and Dropout", 2)]
+EXACT += [("regularisers", 4), ("optimal scale", 4), ("mixed_float16", 2)]
+EXACT += [("overflow on one replica", 2)]
+
+HALF = ("mixed_float16", "overflow on one replica")  # float16 sums in another order
+
+MISTAKES = [
+    ("SGD", 2, "gradients summed"),
+    ("SGD", 2, "mean of the replicas' means"),
+    ("SGD", 2, "the same noise on every replica"),
+    ("empty shards", 4, "NaN on an empty shard"),
+    ("clipnorm", 2, "clipping per replica"),
+    ("regularisers", 4, "regularisers once a replica"),
+    ("BatchNormalization and Dropout", 2, "the same noise on every replica"),
+]
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("replicas")
+    jobs = [(name, 0, "") for name in dict(EXACT)]
+    jobs += [(name, count, "") for name, count in EXACT] + MISTAKES
+    (folder / "jobs.json").write_text(json.dumps(jobs))
+    command = [sys.executable, str(HERE / "replicas_worker.py"), "jobs.json", "out.npz"]
+    environment = os.environ | {"PYTHONPATH": str(HERE.parent)}
+    result = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=900
+    )
+    assert result.returncode == 0, result.stderr
+    return np.load(folder / "out.npz")
+
+
+def difference(results, name, count, mistake=""):
+    """Largest relative difference of weights, and of logs, from one device."""
+    worst = []
+    for key in ("weights", "logs"):
+        one, many = results[f"{name}|0||{key}"], results[f"{name}|{count}|{mistake}|{key}"]
+        worst.append(np.max(np.abs(many - one) / (np.abs(one) + np.abs(one).mean())))
+    return worst
+
+
+@pytest.mark.parametrize(("name", "count"), EXACT)
+def test_replicas_equal_one_device(results, name, count):
+    tolerance = 2e-3 if name in HALF else 1e-5
+    weights, logs = difference(results, name, count)
+    assert weights < tolerance
+    assert logs < tolerance
+    assert results[f"{name}|0||iterations"] == results[f"{name}|{count}||iterations"]
+    if name == "SGD":
+        one, many = results["SGD|0||codes"], results[f"SGD|{count}||codes"]
+        np.testing.assert_allclose(many, one, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(("name", "count", "mistake"), MISTAKES, ids=lambda v: str(v))
+def test_each_classic_mistake_is_noticed(results, name, count, mistake):
+    weights, _ = difference(results, name, count, mistake)
+    assert not weights < 1e-4
+
+
+def test_an_overflow_on_one_replica_skips_the_step_on_all(results):
+    for count in (0, 2):
+        assert np.isfinite(results[f"overflow on one replica|{count}||weights"]).all()
+        assert results[f"overflow on one replica|{count}||scale"] == 2.0**12  # 2**15, 3 skipped
