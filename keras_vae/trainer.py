@@ -14,7 +14,8 @@ class Trainer(keras.Model):
     """A `keras.Model` whose `compute_loss` returns this replica's share of the loss.
 
     The shares of all replicas add up to the loss (see `replicas.share_of_mean`), and so do their
-    gradients, which is what an optimizer does with them.
+    gradients, which is what an optimizer does with them. Building it sets `x_shape` and
+    `target_shape`, the shapes of an example and of what is reconstructed.
     """
 
     if keras.backend.backend() == "tensorflow":
@@ -68,17 +69,18 @@ class Trainer(keras.Model):
             return logs
 
         def _maybe_symbolic_build(self, *args, **kwargs):
-            """Builds only the optimizer where the model is built.
+            """Builds metrics and optimizer from the shapes that a built model knows.
 
             Keras averages the replicas' first batches here, which fails unless they are equally
             long (keras#19246), and eats a batch of a generator.
             """
-            strategy, metrics = self._distribute_strategy, self._compile_metrics
-            if strategy is None or not self.built or (metrics is not None and not metrics.built):
+            strategy = self._distribute_strategy
+            if strategy is None or not self.built:
                 return super()._maybe_symbolic_build(*args, **kwargs)
-            if not self.optimizer.built:
-                with strategy.scope():
-                    self.optimizer.build(self.trainable_variables)
+            shapes = (self.x_shape, self.target_shape, ())
+            batch = tuple(keras.KerasTensor((None, *shape)) for shape in shapes)
+            with strategy.scope():
+                self._symbolic_build(data_batch=batch)
 
     @property
     def is_chief(self):

@@ -1,9 +1,11 @@
 """What every part must be able to do, whatever it is."""
 
+import contextlib
 import json
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 import keras_vae
 from keras_vae import networks
@@ -24,27 +26,41 @@ def small_vae(x_shape=(5, 3, 1), latent_dim=2, seed=0, **parts):
     return vae
 
 
+@contextlib.contextmanager
+def dtype_policy(name):
+    """The global dtype policy `name` inside, that of before outside."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(name)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
 def check_part(role, make, tmp_path, x_shape=(5, 3, 1)):
-    """Config and file round trips, a trained step in each precision, finite gradients.
+    """Config and file round trips, float32 losses and finite gradients in each precision, training.
 
     Args:
         role: the argument of VAE that the part goes to; "penalties" too.
         make: function without arguments that makes the part.
     """
     check_config(make())
-    parts = {"penalties": [make()]} if role == "penalties" else {role: make()}
-    x = np.random.default_rng(0).integers(0, 2, (12, *x_shape)).astype("float32")
-    for policy in ("float32", "mixed_float16"):
-        keras.config.set_dtype_policy(policy)
-        try:
-            vae = small_vae(x_shape, **parts)
-        finally:
-            keras.config.set_dtype_policy("float32")
-        logs = vae.fit(x, batch_size=5, epochs=2, verbose=0).history
-        assert np.isfinite(list(logs.values())).all(), (policy, logs)
-        assert all(np.isfinite(w).all() for w in vae.get_weights())
-        parts = {"penalties": [make()]} if role == "penalties" else {role: make()}
+    cases = [("mixed_float16", x_shape), ("float32", (7,)), ("float32", x_shape)]
+    for policy, shape in cases:
+        with dtype_policy(policy):
+            vae = small_vae(shape, **{role: [make()] if role == "penalties" else make()})
+        x = binary(12, shape)
+        check_gradients(vae, x)
+        check_extremes(vae, x)
+    logs = vae.fit(x, batch_size=5, epochs=2, verbose=0).history
+    assert np.isfinite(list(logs.values())).all(), logs
+    assert all(np.isfinite(w).all() for w in vae.get_weights())
     check_file(vae, x, tmp_path / "vae.keras")
+
+
+def binary(rows, shape):
+    """Examples in the support of every likelihood."""
+    return np.random.default_rng(0).integers(0, 2, (rows, *shape)).astype("float32")
 
 
 def check_config(part):
@@ -53,6 +69,48 @@ def check_config(part):
     again = keras.saving.deserialize_keras_object(json.loads(json.dumps(config)))
     assert type(again) is type(part)
     assert keras.saving.serialize_keras_object(again)["config"] == config["config"]
+
+
+def check_gradients(vae, x):
+    """One step of the whole model: no optimizer that would skip what is not finite."""
+    with tf.GradientTape() as tape:
+        loss = vae.compute_loss(x, y_pred=vae(x, training=True))
+    check_finite_float32(loss)
+    gradients = tape.gradient(loss, vae.trainable_weights)
+    assert all(np.isfinite(g).all() for g in gradients if g is not None)
+
+
+def check_extremes(vae, x, size=1e4):
+    """The parts alone, on features and raw values that a diverging network could emit."""
+    rng = np.random.default_rng(0)
+    num_samples = vae.objective.num_samples
+    signs = [
+        rng.choice([-1.0, 1.0], shape)
+        for shape in [
+            (len(x), *vae.encoder.output_shape[1:]),
+            (num_samples, len(x), *vae.decoder.output_shape[1:]),
+        ]
+    ]
+    features, raw = (tf.constant(size * s, "float32") for s in signs)
+    with tf.GradientTape() as tape:
+        tape.watch([features, raw])
+        q = vae.posterior(features)
+        z = vae.posterior.sample(q, num_samples, 0)
+        weights = tf.ones(len(x))
+        terms = vae._terms(vae.likelihood.training_log_prob(x, raw, weights), q, z)
+        losses = [part.loss(terms, 0) for part in (vae.objective, *vae.penalties)]
+        total = tf.add_n(losses)
+    densities = [terms.log_likelihood, terms.kl, terms.log_posterior, terms.log_prior]
+    for values in (*densities, *losses):
+        check_finite_float32(values)
+    gradients = tape.gradient(total, [features, raw, *vae.trainable_weights])
+    assert any(g is not None for g in gradients)
+    assert all(np.isfinite(g).all() for g in gradients if g is not None)
+
+
+def check_finite_float32(values):
+    assert keras.backend.standardize_dtype(values.dtype) == "float32"
+    assert np.isfinite(values).all()
 
 
 def check_file(vae, x, path):

@@ -75,6 +75,20 @@ def test_the_shared_scale_is_stationary_at_the_root_mean_squared_error():
     np.testing.assert_allclose(likelihood.log_prob(x, raw)[0], expected, rtol=1e-5)
 
 
+def test_the_shared_scale_is_learned_from_noise_of_known_size():
+    noise = RNG.normal(scale=0.2, size=(50, 40)).astype("float32")
+    raw = np.zeros((1, 50, 40), "float32")
+    likelihood = built(Normal("shared"), raw)
+    optimizer = keras.optimizers.Adam(0.1)
+    for _ in range(100):
+        with tf.GradientTape() as tape:
+            loss = -tf.reduce_mean(likelihood.log_prob(noise, raw))
+        gradients = tape.gradient(loss, likelihood.trainable_weights)
+        optimizer.apply(gradients, likelihood.trainable_weights)
+    scale = np.exp(0.5 * likelihood.log_variance())
+    assert scale == pytest.approx(0.2, rel=5 / np.sqrt(2 * noise.size))
+
+
 def test_the_optimal_scale_is_the_weighted_error_then_a_moving_average():
     x = RNG.normal(size=(3, 4, 5)).astype("float32")
     weights = np.float32([1.0, 0.0, 3.0])  # a row of no weight must not count
@@ -89,6 +103,34 @@ def test_the_optimal_scale_is_the_weighted_error_then_a_moving_average():
     expected = stats.norm.logpdf(3 * x, RAW, np.sqrt(second)).sum((2, 3))
     np.testing.assert_allclose(value, expected, rtol=1e-4)
     assert float(likelihood.variance) == pytest.approx(0.95 * first + 0.05 * second, rel=1e-5)
+
+
+def test_the_optimal_scale_is_what_maximises_the_likelihood():
+    """The gradient is that of the likelihood at its best scale, -½ n log(mean squared error)."""
+    x, raw = RNG.normal(size=(3, 4, 5)).astype("float32"), tf.constant(RAW)
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch(raw)
+        value = built(Normal("optimal")).training_log_prob(x, raw, np.ones(3, "float32"))
+        profile = -0.5 * RAW.size * tf.math.log(tf.reduce_mean((x - raw) ** 2))
+    np.testing.assert_allclose(
+        tape.gradient(value, raw), tape.gradient(profile, raw), rtol=1e-4, atol=1e-6
+    )
+
+
+def test_the_optimal_scale_ignores_rows_of_no_weight_however_large():
+    x = np.concatenate([RNG.normal(size=(2, 4, 5)), np.full((1, 4, 5), 1e6)]).astype("float32")
+    with_it, without = built(Normal("optimal")), built(Normal("optimal"))
+    with_it.training_log_prob(x, RAW, np.float32([1, 1, 0]))
+    without.training_log_prob(x[:2], RAW[:, :2], np.float32([1, 1]))
+    assert float(with_it.variance) == pytest.approx(float(without.variance), rel=1e-6)
+
+
+def test_evaluation_uses_the_optimal_scale_of_training():
+    likelihood = built(Normal("optimal"))
+    likelihood.variance.assign(0.09)
+    x = RNG.normal(size=(3, 4, 5))
+    expected = stats.norm.logpdf(x, RAW, 0.3).sum((2, 3))
+    np.testing.assert_allclose(likelihood.log_prob(x, RAW), expected, rtol=1e-4)
 
 
 def test_log_prob_alone_does_not_move_the_optimal_scale():
@@ -125,6 +167,20 @@ def test_support(bad):
     Bernoulli().check_support(np.array([0.0, 1.0]))
 
 
+def test_a_value_out_of_support_is_refused_with_what_is_wrong_what_to_do_and_what_came():
+    with pytest.raises(ValueError) as error:  # noqa: PT011
+        Bernoulli().check_support(np.array([0, 255], "uint8"))
+    message = str(error.value)
+    for part in ("`x` must lie in [0.0, 1.0]", "`x / 255`", "Received: x with values in [0.0, 255"):
+        assert part in message
+
+
+def test_a_normal_takes_any_finite_number():
+    Normal().check_support(np.array([-1e9, 1e9]))
+    with pytest.raises(ValueError, match=r"`x` must be finite.*Received: x"):
+        Normal().check_support(np.array([0.0, np.nan]))
+
+
 def test_a_decoder_with_a_wrong_last_axis_is_refused():
     class TwoNumbers(Normal):
         raw_per_feature = 2
@@ -132,6 +188,11 @@ def test_a_decoder_with_a_wrong_last_axis_is_refused():
     assert TwoNumbers().example_shape((8, 8, 6)) == (8, 8, 3)
     with pytest.raises(ValueError, match=r"multiple of 2.*Received"):
         TwoNumbers().example_shape((8, 8, 3))
+
+
+def test_one_raw_value_a_feature_gives_examples_of_the_same_shape():
+    for shape in [(7,), (5, 3, 1), (None, 3)]:
+        assert Bernoulli().example_shape(shape) == Normal().example_shape(shape) == shape
 
 
 def test_raw_values_may_be_any_rank():

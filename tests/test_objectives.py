@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from checks import small_vae
 
 from keras_vae import schedules
 from keras_vae.objectives import ELBO, Terms
@@ -19,7 +20,30 @@ def test_a_schedule_is_taken_at_the_step():
     np.testing.assert_allclose(objective.loss(TERMS, 5), [13.5, 26.5])
 
 
-@pytest.mark.parametrize("arguments", [{"beta": -1}, {"beta": "1"}, {"num_samples": 0}])
+def test_more_draws_give_the_same_loss_with_less_noise():
+    x = np.full((4000, 6), 0.3, "float32")  # one example, many times
+    losses = {}
+    for num_samples in (1, 16):
+        vae = small_vae((6,), objective=ELBO(num_samples=num_samples))
+        y_pred = vae(x)
+        terms = vae._terms(vae.likelihood.log_prob(x, y_pred["raw"]), y_pred["q"], y_pred["z"])
+        losses[num_samples] = vae.objective.loss(terms, 0).numpy()
+    one, many = losses[1], losses[16]
+    assert abs(one.mean() - many.mean()) < 4 * one.std() * np.sqrt((1 + 1 / 16) / 4000)
+    assert many.std() / one.std() == pytest.approx(1 / 4, rel=0.15)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"beta": -1},
+        {"beta": float("nan")},
+        {"beta": "1"},
+        {"beta": None},
+        {"num_samples": 0},
+        {"num_samples": 2.0},
+    ],
+)
 def test_bad_arguments_are_refused(arguments):
     with pytest.raises(ValueError, match=r"must be .*Received: "):
         ELBO(**arguments)

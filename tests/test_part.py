@@ -1,14 +1,17 @@
-import inspect
+import importlib
+import json
+import pkgutil
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from checks import check_part
+from checks import binary, check_extremes, check_part, dtype_policy, small_vae
+from keras import ops
 
 import keras_vae
 from keras_vae import likelihoods, objectives, posteriors, priors, schedules
-from keras_vae.part import Part, bounded
+from keras_vae.part import Part, bounded, constructor_arguments, from_arguments
 
 EXAMPLES = {
     "DiagonalNormal": ("posterior", lambda: posteriors.DiagonalNormal(2)),
@@ -27,26 +30,73 @@ def test_check_part(name, tmp_path):
     check_part(*EXAMPLES[name], tmp_path)
 
 
-def test_no_registered_part_is_forgotten():
-    modules = (likelihoods, objectives, posteriors, priors)
-    classes = {c for m in modules for _, c in inspect.getmembers(m, inspect.isclass)}
-    parts = {c.__name__ for c in classes if issubclass(c, Part)} - {"Part", "Likelihood"}
-    assert parts == {name.split()[0] for name in EXAMPLES}
-    for name in parts:
-        assert keras.saving.get_registered_object(f"keras_vae>{name}") is not None
+def library_parts(cls=Part):
+    """All subclasses of `cls` that the library defines, in whichever module."""
+    for subclass in cls.__subclasses__():
+        if subclass.__module__.startswith("keras_vae."):
+            yield subclass
+        yield from library_parts(subclass)
+
+
+def test_no_part_is_forgotten_here_or_left_unregistered():
+    for module in pkgutil.walk_packages(keras_vae.__path__, "keras_vae."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
+    parts = {c.__name__: c for c in library_parts() if c is not likelihoods.Likelihood}
+    assert set(parts) == {name.split()[0] for name in EXAMPLES}
+    registered = {n: keras.saving.get_registered_object(f"keras_vae>{n}") for n in parts}
+    assert registered == parts
+
+
+def test_the_check_catches_an_overflow_and_half_precision():
+    class Overflowing(likelihoods.Bernoulli):
+        def log_prob(self, x, raw):
+            return ops.log(ops.exp(super().log_prob(x, raw)))
+
+    class Half(objectives.ELBO):
+        def loss(self, terms, step):
+            return ops.cast(1e-9 * super().loss(terms, step), "float16")
+
+    for part in ({"likelihood": Overflowing()}, {"objective": Half()}):
+        with pytest.raises(AssertionError):
+            check_extremes(small_vae((7,), **part), binary(6, (7,)))
 
 
 def test_a_part_computes_in_float32_under_mixed_precision():
-    keras.config.set_dtype_policy("mixed_float16")
-    try:
-        assert keras_vae.priors.StandardNormal().compute_dtype == "float32"
-    finally:
-        keras.config.set_dtype_policy("float32")
+    with dtype_policy("mixed_float16"):
+        posterior = posteriors.DiagonalNormal(2)
+        q = posterior(np.ones((3, 4), "float16"))
+    assert (posterior.compute_dtype, posterior.variable_dtype) == ("float32", "float32")
+    assert all(w.dtype == "float32" for w in posterior.weights)
+    assert {keras.backend.standardize_dtype(v.dtype) for v in q.values()} == {"float32"}
+
+
+def test_constructor_arguments_are_read_from_the_attributes_of_their_names():
+    objective = objectives.ELBO(beta=2.0, num_samples=3, name="mine")
+    assert constructor_arguments(objective) == {"beta": 2.0, "num_samples": 3}
+    objective.num_samples = 4
+    assert from_arguments(objectives.ELBO, constructor_arguments(objective)).num_samples == 4
+
+
+def test_constructor_arguments_may_be_keras_objects_themselves():
+    objective = objectives.ELBO(schedules.Linear(10, end=0.5), name="mine")
+    config = json.loads(json.dumps(objective.get_config()))
+    again = objectives.ELBO.from_config(config)
+    assert (type(again.beta), again.beta.num_steps, again.beta.end) == (schedules.Linear, 10, 0.5)
+    assert again.name == "mine"
 
 
 def test_bounded_is_the_identity_in_the_normal_range():
     x = np.linspace(-10, 10, 101, dtype="float32")
     np.testing.assert_array_equal(bounded(x), x)
+
+
+def test_bounded_has_slope_one_at_the_edges_of_the_normal_range():
+    x = tf.constant([-10.001, -10.0, -9.999, 9.999, 10.0, 10.001])
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = bounded(x)
+    np.testing.assert_allclose(tape.gradient(y, x), np.ones(6), atol=1e-3)
 
 
 def test_bounded_is_monotone_smooth_and_pulls_back_from_far_outside():
@@ -56,5 +106,6 @@ def test_bounded_is_monotone_smooth_and_pulls_back_from_far_outside():
         y = bounded(x)
     slope = tape.gradient(y, x).numpy()
     assert np.abs(y).max() < 20
+    assert (np.diff(y) > -1e-5).all()
     assert (slope > 0).all()
     assert np.abs(np.diff(slope)).max() < 0.03  # no jump at ±10, in steps of 0.1

@@ -34,6 +34,18 @@ def test_log_prob_is_that_of_scipy(posterior):
     np.testing.assert_allclose(posterior.log_prob(Q, z), np.transpose(expected), rtol=1e-4)
 
 
+def test_mean_and_log_variance_are_linear_in_the_features(posterior):
+    rng = np.random.default_rng(0)
+    posterior.build((None, 4))
+    weights = [rng.normal(size=w.shape) for w in posterior.get_weights()]
+    posterior.set_weights(weights)
+    features = rng.normal(size=(5, 4)).astype("float32")
+    q = posterior(features)
+    np.testing.assert_allclose(q["mean"], features @ weights[0] + weights[1], atol=1e-5)
+    np.testing.assert_allclose(q["log_variance"], features @ weights[2] + weights[3], atol=1e-5)
+    np.testing.assert_array_equal(posterior.mean(q), q["mean"])
+
+
 def test_gradients_reach_mean_and_log_variance(posterior):
     mean, log_variance = tf.constant(MEAN), tf.constant(Q["log_variance"])
     with tf.GradientTape() as tape:
@@ -53,6 +65,7 @@ def test_extreme_features_stay_finite(size):
         q = posterior(features)
         loss = tf.reduce_sum(tf.exp(q["log_variance"])) + tf.reduce_sum(posterior.sample(q, 1, 0))
     assert np.isfinite(loss)
+    assert np.abs(q["log_variance"]).max() <= 20
     gradients = tape.gradient(loss, posterior.trainable_weights)
     assert all(np.isfinite(g).all() for g in gradients)
 

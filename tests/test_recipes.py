@@ -15,18 +15,21 @@ RNG = np.random.default_rng(0)
         lambda: (recipes.vae((9, 7, 3), beta=schedules.Linear(10)), (9, 7, 3)),
         lambda: (recipes.vae((66, 65, 1), likelihood=likelihoods.Normal("optimal")), (66, 65, 1)),
         lambda: (recipes.seed_vae((12, 11, 1)), (12, 11, 1)),
+        lambda: (recipes.seed_vae((9, 14, 3)), (9, 14, 3)),
         lambda: (recipes.linear_vae((5, 5, 1), latent_dim=3), (5, 5, 1)),
+        lambda: (recipes.linear_vae((7,)), (7,)),
     ],
-    ids=["features", "int", "odd colour", "convolutional", "seed", "linear"],
+    ids=["features", "int", "odd", "convolutional", "seed", "seed colour", "linear", "linear 1-D"],
 )
 def test_recipes_learn(make):
     keras.utils.set_random_seed(0)
     vae, shape = make()
-    x = np.repeat(RNG.random((1, *shape), "float32"), 8, axis=0)
-    vae.compile("adam")
-    losses = vae.fit(x, epochs=15, verbose=0).history["reconstruction_loss"]
+    x = np.repeat(RNG.random((1, *shape), "float32"), 4, axis=0)
+    vae.compile("adam", run_eagerly=True)  # 8 steps take less time than tracing one
+    before = vae.elbo(x).mean()  # always of the same noise
+    losses = vae.fit(x, epochs=8, verbose=0).history["loss"]
     assert np.isfinite(losses).all()
-    assert np.mean(losses[-3:]) < losses[0]
+    assert vae.elbo(x).mean() > before
 
 
 def test_linear_vae_has_no_hidden_layer():

@@ -33,6 +33,26 @@ def test_sigmoid_is_a_logistic_curve_that_reaches_both_ends():
     assert (actual[0], actual[200], actual[300]) == pytest.approx((0, 2, 2), abs=1e-6)
 
 
+@pytest.mark.parametrize("cls", [Linear, Cyclical, Sigmoid])
+def test_every_schedule_starts_at_start_and_reaches_end(cls):
+    schedule = cls(200, start=0.3, end=0.7)
+    assert float(schedule(0)) == pytest.approx(0.3, abs=1e-6)
+    assert float(schedule(199)) == pytest.approx(0.7, abs=0.01)
+    curve = values(schedule)[:200]
+    assert (np.diff(curve) >= 0).all()
+
+
+@pytest.mark.parametrize("cls", [Linear, Sigmoid])
+def test_half_way_up_is_the_mean_of_both_ends_and_may_go_down(cls):
+    assert float(cls(200, start=1.0, end=0.2)(100)) == pytest.approx(0.6, abs=1e-6)
+
+
+def test_the_step_may_be_the_counter_of_an_optimizer():
+    optimizer = keras.optimizers.SGD()
+    optimizer.iterations.assign(25)
+    assert float(Linear(100)(optimizer.iterations)) == pytest.approx(0.25)
+
+
 @pytest.mark.parametrize("schedule", [Linear(5), Cyclical(5, ramp=0.2), Sigmoid(5, 0.1, 0.9, 3.0)])
 def test_config_round_trip(schedule):
     config = json.loads(json.dumps(keras.saving.serialize_keras_object(schedule)))
@@ -42,7 +62,12 @@ def test_config_round_trip(schedule):
 
 @pytest.mark.parametrize(
     "make",
-    [lambda: Linear(0), lambda: Cyclical(5, ramp=0), lambda: Sigmoid(5, sharpness=-1)],
+    [
+        lambda: Linear(0),
+        lambda: Cyclical(5, ramp=0),
+        lambda: Cyclical(5, ramp=1.1),
+        lambda: Sigmoid(5, sharpness=-1),
+    ],
 )
 def test_bad_arguments_are_refused(make):
     with pytest.raises(ValueError, match=r"must .*Received: "):
