@@ -1,6 +1,7 @@
 """The command line: `keras-vae`, or `python -m keras_vae`."""
 
 import argparse
+import contextlib
 import csv
 import os
 import pathlib
@@ -12,7 +13,16 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 import numpy as np
 
-from keras_vae import callbacks, datasets, likelihoods, plotting, recipes, saving, schedules
+from keras_vae import (
+    callbacks,
+    datasets,
+    likelihoods,
+    plotting,
+    recipes,
+    replicas,
+    saving,
+    schedules,
+)
 
 LIKELIHOODS = {
     "bernoulli": likelihoods.Bernoulli,
@@ -22,6 +32,7 @@ LIKELIHOODS = {
 
 def train(arguments):
     """Trains, and leaves model, history, logs and pictures in the output folder."""
+    strategy = replicas.strategy(arguments.strategy)
     output = writable_folder(arguments.output)
     splits = load_data(arguments.data)
     limit = arguments.limit or len(splits.train)
@@ -30,13 +41,15 @@ def train(arguments):
     )
     test_set = datasets.Batches(splits.test, arguments.batch_size)
     path, history_path = output / "vae.keras", output / "history.csv"
-    if arguments.resume and path.exists():
-        vae = saving.load_model(path)
-        train_set.epoch = finished_epochs(vae, train_set)
+    with strategy.scope() if strategy else contextlib.nullcontext():
+        if arguments.resume and path.exists():
+            vae = saving.load_model(path)
+            train_set.epoch = finished_epochs(vae, train_set)
+            print(f"Going on from {path} after epoch {train_set.epoch}.")
+        else:
+            vae = new_model(arguments, splits.train.shape[1:], len(train_set))
+    if vae.is_chief:
         keep_rows(history_path, train_set.epoch)
-        print(f"Going on from {path} after epoch {train_set.epoch}.")
-    else:
-        vae = new_model(arguments, splits.train.shape[1:], len(train_set))
     vae.fit(
         train_set,
         epochs=arguments.epochs,
@@ -51,8 +64,9 @@ def train(arguments):
         ],
     )
     closing_pictures(vae, splits, output)
-    print(f"Left in {output}/:", *sorted(p.name for p in output.iterdir()))
-    print(f"Next: keras-vae generate {path}")
+    if vae.is_chief:
+        print(f"Left in {output}/:", *sorted(p.name for p in output.iterdir()))
+        print(f"Next: keras-vae generate {path}")
 
 
 def new_model(arguments, input_shape, steps_per_epoch):
@@ -66,7 +80,11 @@ def new_model(arguments, input_shape, steps_per_epoch):
     else:
         likelihood = LIKELIHOODS[arguments.likelihood]()
         vae = recipes.vae(input_shape, arguments.latent_dim, likelihood, beta, arguments.seed)
-    vae.compile(optimizer=keras.optimizers.Adam(arguments.learning_rate))
+    rate = arguments.learning_rate
+    if arguments.decay:
+        steps = arguments.epochs * steps_per_epoch
+        rate = keras.optimizers.schedules.CosineDecay(rate, steps, alpha=0.02)
+    vae.compile(optimizer=keras.optimizers.Adam(rate))
     return vae
 
 
@@ -201,10 +219,12 @@ def closing_pictures(vae, splits, output):
     if not has_matplotlib():
         print('No pictures: pip install "keras_vae[plot]".')
         return
-    plotting.loss_curves(read_history(output / "history.csv"), path=output / "loss.png")
+    if vae.is_chief:
+        plotting.loss_curves(read_history(output / "history.csv"), path=output / "loss.png")
     if vae.posterior.latent_dim == 2:
-        codes = vae.encode(datasets.Batches(splits.test, 1000))
-        plotting.latent_scatter(codes, splits.test_labels, path=output / "latent_scatter.png")
+        codes = vae.encode(datasets.Batches(splits.test, 1000))  # on every worker
+        path = output / "latent_scatter.png" if vae.is_chief else None
+        plotting.latent_scatter(codes, splits.test_labels, path=path)
 
 
 def read_history(path):
@@ -254,6 +274,8 @@ def parser():
     add("--beta", type=float, default=1.0, help="weight of the KL")
     add("--warm-up", type=int, default=0, metavar="N", help="epochs in which beta rises from 0")
     add("--learning-rate", type=float, default=1e-3, metavar="R", help="of Adam")
+    add("--decay", action="store_true", help="let the rate fall along a cosine over --epochs")
+    add("--strategy", choices=["none", "mirrored"], default="none", help="mirrored: all devices")
     add("--limit", type=int, metavar="N", help="use the first N training examples")
     add("--seed", type=int, default=0, help="of weights, noise and order")
     add("--resume", action="store_true", help="go on after the last epoch in --output")

@@ -1,7 +1,31 @@
 """Sums over tf.distribute replicas; with one device, and on other backends, the identity."""
 
+import json
+import os
+
 import keras
 from keras import ops
+
+
+def strategy(name="none"):
+    """The strategy for a name: "none" (None), or "mirrored", over all GPUs or else all CPU devices.
+
+    Where the environment variable TF_CONFIG describes a cluster of several workers, this process
+    joins it whatever the name. Must come before anything else that TensorFlow does.
+    """
+    if name == "none" and not _in_cluster():
+        return None
+    import tensorflow as tf
+
+    if _in_cluster():
+        return tf.distribute.MultiWorkerMirroredStrategy()
+    devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
+    return tf.distribute.MirroredStrategy([device.name for device in devices])
+
+
+def _in_cluster():
+    cluster = json.loads(os.environ.get("TF_CONFIG") or "{}").get("cluster", {})
+    return sum(len(tasks) for job, tasks in cluster.items() if job != "evaluator") > 1
 
 
 def context():
