@@ -129,13 +129,13 @@ class Normal(Likelihood):
 
     def __init__(self, scale=1.0, **kwargs):
         super().__init__(**kwargs)
-        number = isinstance(scale, (int, float)) and not isinstance(scale, bool)
-        if scale not in ("shared", "optimal") and not (number and 0 < scale < math.inf):
+        fixed = validation.is_number(scale) and scale > 0
+        if not fixed and not (isinstance(scale, str) and scale in ("shared", "optimal")):
             raise ValueError(
                 '`scale` must be a positive number, "shared" or "optimal": it is the standard '
                 f"deviation of p(x|z). Received: scale={scale!r}"
             )
-        self.scale = scale
+        self.scale = float(scale) if fixed else scale
 
     def build(self, raw_shape):
         if self.scale == "shared":
@@ -165,13 +165,14 @@ class Normal(Likelihood):
         error = _square_error(x, raw)
         total = replicas.all_sum(replicas.share_of_mean(ops.mean(error, axis=0), weights))
         variance = ops.stop_gradient(ops.maximum(total / math.prod(raw.shape[2:]), 1e-12))
-        self._average(variance)
+        self._average(variance, replicas.all_sum(ops.sum(weights)))
         return _normal_log_prob(error, ops.log(variance), raw.shape[2:])
 
-    def _average(self, variance):
-        momentum = self.momentum * self.observed
-        self.variance.assign(momentum * self.variance + (1.0 - momentum) * variance)
-        self.observed.assign(1.0)
+    def _average(self, variance, weight):
+        """Moves the average on, from the first batch that has any weight."""
+        rate = ops.where(weight > 0, 1.0 - self.momentum * self.observed, 0.0)
+        self.variance.assign(self.variance + rate * (variance - self.variance))
+        self.observed.assign(ops.maximum(self.observed, ops.cast(weight > 0, "float32")))
 
     def mean(self, raw):
         return raw

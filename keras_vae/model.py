@@ -299,14 +299,14 @@ class VAE(Trainer):
             temperature: scales the standard deviation of the prior; below 1 is more typical.
             seed: int; the same seed gives the same draws.
         """
-        if n < 1:
-            raise ValueError(f"`n` must be at least 1: how many to generate. Received: n={n}")
+        n = validation.positive_integer(n, "n", "how many examples to generate")
         seed = noise.new_seed() if seed is None else seed
         draws = self.prior.sample(n, keras.random.SeedGenerator(seed), temperature)
         return self.decode(ops.convert_to_numpy(draws), batch_size, verbose)
 
     def interpolate(self, a, b, steps):
         """Decodes `steps` codes on the straight line from that of example a to that of b."""
+        validation.positive_integer(steps, "steps", "the number of examples on the line")
         start, end = self.encode(a), self.encode(b)
         if len(start) != 1 or len(end) != 1:
             raise ValueError(
@@ -330,6 +330,7 @@ class VAE(Trainer):
 
         Reference: Burda et al., Importance Weighted Autoencoders (arXiv:1509.00519), equation 8.
         """
+        validation.positive_integer(num_samples, "num_samples", "the number of draws of z")
         self._rewind_evaluation_noise()
         chunks = _chunks(num_samples, 50)
         sums = [self._run("log_weight", x, batch_size, k, verbose=verbose) for k in chunks]

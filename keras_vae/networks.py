@@ -7,21 +7,29 @@ likelihood: it has no final activation. Any `keras.Model` with those shapes serv
 import math
 
 import keras
+import numpy as np
 from keras import layers
 
+from keras_vae.validation import positive_integer
 
-def _positive_shape(shape, argument):
-    shape = (shape,) if isinstance(shape, int) else tuple(shape)
-    if not shape or any(not isinstance(n, int) or n < 1 for n in shape):
+
+def positive_shape(shape, argument):
+    """`shape`, an integer or several, as a tuple; ValueError if it is not that of an example."""
+    shape = tuple(np.atleast_1d(np.asarray(shape, "object")))
+    if not shape:
         raise ValueError(
             f"`{argument}` must be positive integers, the shape of one example without the batch. "
             f"Received: {argument}={shape}"
         )
-    return shape
+    return tuple(positive_integer(n, argument, "a length of one example's shape") for n in shape)
+
+
+def _code(latent_dim):
+    return keras.Input((positive_integer(latent_dim, "latent_dim", "the length of the code z"),))
 
 
 def _image_shape(shape, argument):
-    shape = _positive_shape(shape, argument)
+    shape = positive_shape(shape, argument)
     if len(shape) != 3:
         raise ValueError(
             f"`{argument}` must be (height, width, channels), because the network is "
@@ -50,7 +58,7 @@ def dense_encoder(
 
     Example: `dense_encoder((30,), units=(64, 64))`.
     """
-    x = inputs = keras.Input(_positive_shape(input_shape, "input_shape"))
+    x = inputs = keras.Input(positive_shape(input_shape, "input_shape"))
     x = _dense(layers.Flatten()(x), units, activation, residual)
     return keras.Model(inputs, x, name=name)
 
@@ -72,8 +80,8 @@ def dense_decoder(
 
     Example: `dense_decoder(2, (30,), units=(64, 64))`.
     """
-    output_shape = _positive_shape(output_shape, "output_shape")
-    x = inputs = keras.Input((latent_dim,))
+    output_shape = positive_shape(output_shape, "output_shape")
+    x = inputs = _code(latent_dim)
     x = layers.Dense(math.prod(output_shape))(_dense(x, units, activation, residual))
     return keras.Model(inputs, layers.Reshape(output_shape)(x), name=name)
 
@@ -121,7 +129,7 @@ def conv_decoder(
     Example: `conv_decoder(16, (64, 64, 3), filters=(128, 64, 32))`.
     """
     height, width, channels = _image_shape(output_shape, "output_shape")
-    x = inputs = keras.Input((latent_dim,))
+    x = inputs = _code(latent_dim)
     x = _to_grid(_dense(x, units, activation), height, width, filters, activation)
     for number in filters:
         x = layers.Conv2DTranspose(number, 3, strides=2, padding="same", activation=activation)(x)
@@ -161,7 +169,7 @@ def residual_decoder(
     Reference: He et al., Identity Mappings in Deep Residual Networks (arXiv:1603.05027).
     """
     height, width, channels = _image_shape(output_shape, "output_shape")
-    x = inputs = keras.Input((latent_dim,))
+    x = inputs = _code(latent_dim)
     x = _to_grid(_dense(x, units, activation), height, width, filters, None)
     for number in filters:
         x = _residual_block(x, activation)

@@ -2,8 +2,10 @@
 
 from typing import Any, NamedTuple
 
+import keras
 from keras import ops
 
+from keras_vae import validation
 from keras_vae.part import Part, register
 
 
@@ -50,17 +52,16 @@ class ELBO(Part):
 
     def __init__(self, beta=1.0, num_samples=1, **kwargs):
         super().__init__(**kwargs)
-        if not callable(beta) and not (isinstance(beta, (int, float)) and beta >= 0):
+        schedule = isinstance(beta, keras.optimizers.schedules.LearningRateSchedule)
+        if not schedule and not (validation.is_number(beta) and beta >= 0):
             raise ValueError(
                 "`beta` must be a non-negative number or a learning-rate schedule: it weights the "
                 f"KL divergence. Received: beta={beta!r}"
             )
-        if not isinstance(num_samples, int) or num_samples < 1:
-            raise ValueError(
-                "`num_samples` must be an integer of at least 1: it is the number of draws of z "
-                f"an example. Received: num_samples={num_samples!r}"
-            )
-        self.beta, self.num_samples = beta, num_samples
+        self.beta = beta if schedule else float(beta)
+        self.num_samples = validation.positive_integer(
+            num_samples, "num_samples", "the number of draws of z for an example"
+        )
 
     def loss(self, terms, step):
         """The loss of each example in nats, (B,), at an optimizer step."""

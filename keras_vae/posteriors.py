@@ -10,6 +10,7 @@ from keras import ops
 
 from keras_vae import random
 from keras_vae.part import Part, bounded, register
+from keras_vae.validation import positive_integer
 
 
 def normal_log_prob(z, mean, log_variance):
@@ -46,12 +47,7 @@ class DiagonalNormal(Part):
 
     def __init__(self, latent_dim, **kwargs):
         super().__init__(**kwargs)
-        if not isinstance(latent_dim, int) or latent_dim < 1:
-            raise ValueError(
-                "`latent_dim` must be an integer of at least 1: it is the length of the code z. "
-                f"Received: latent_dim={latent_dim!r}"
-            )
-        self.latent_dim = latent_dim
+        self.latent_dim = positive_integer(latent_dim, "latent_dim", "the length of the code z")
 
     def build(self, features_shape):
         if len(features_shape) != 2:

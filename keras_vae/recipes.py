@@ -24,8 +24,9 @@ def vae(input_shape, latent_dim=2, likelihood=None, beta=1.0, seed=None):
     Reference: Kingma and Welling, Auto-Encoding Variational Bayes (arXiv:1312.6114).
     """
     likelihood = likelihood or likelihoods.Bernoulli()
-    raw_shape = _raw_shape(input_shape, likelihood)
-    if len(raw_shape) < 3 or math.prod(input_shape) <= DENSE_UP_TO:
+    input_shape = networks.positive_shape(input_shape, "input_shape")
+    raw_shape = (*input_shape[:-1], input_shape[-1] * likelihood.raw_per_feature)
+    if len(raw_shape) != 3 or math.prod(input_shape) <= DENSE_UP_TO:
         encoder = networks.dense_encoder(input_shape)
         decoder = networks.dense_decoder(latent_dim, raw_shape)
     else:
@@ -76,8 +77,3 @@ def linear_vae(input_shape, latent_dim=2, seed=None):
         likelihood=likelihoods.Normal(scale="shared"),
         seed=seed,
     )
-
-
-def _raw_shape(input_shape, likelihood):
-    *leading, last = (input_shape,) if isinstance(input_shape, int) else input_shape
-    return (*leading, last * likelihood.raw_per_feature)

@@ -10,17 +10,14 @@ import keras
 from keras import ops
 
 from keras_vae.part import constructor_arguments, register
+from keras_vae.validation import positive_integer
 
 
 class _Ramp(keras.optimizers.schedules.LearningRateSchedule):
     def __init__(self, num_steps, start=0.0, end=1.0):
         super().__init__()
-        if num_steps < 1:
-            raise ValueError(
-                "`num_steps` must be at least 1: it is the number of optimizer steps that the "
-                f"schedule takes. Received: num_steps={num_steps}"
-            )
-        self.num_steps, self.start, self.end = num_steps, start, end
+        self.num_steps = positive_integer(num_steps, "num_steps", "the optimizer steps it takes")
+        self.start, self.end = start, end
 
     def __call__(self, step):
         progress = ops.cast(step, "float32") / self.num_steps

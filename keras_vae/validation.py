@@ -1,9 +1,27 @@
 """Bad input, refused before the first step with a sentence that says what to do."""
 
+import numbers
 import types
 
 import keras
 import numpy as np
+
+
+def positive_integer(value, argument, meaning):
+    """`value` as an int of at least 1, or ValueError."""
+    integral = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    if not integral or value < 1:
+        raise ValueError(
+            f"`{argument}` must be an integer of at least 1: it is {meaning}. "
+            f"Received: {argument}={value!r}"
+        )
+    return int(value)
+
+
+def is_number(value):
+    """Whether `value` is a finite real number, and no boolean."""
+    real = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    return real and bool(np.isfinite(value))
 
 
 def is_array(x):

@@ -198,3 +198,12 @@ def test_one_raw_value_a_feature_gives_examples_of_the_same_shape():
 def test_raw_values_may_be_any_rank():
     x, raw = RNG.random((3, 7)), RNG.normal(size=(2, 3, 7)).astype("float32")
     assert keras.ops.shape(Bernoulli().log_prob(x, raw)) == (2, 3)
+
+
+def test_a_batch_of_no_weight_leaves_the_optimal_scale_alone():
+    x, raw = np.full((3, 5), 2.0, "float32"), np.zeros((1, 3, 5), "float32")
+    likelihood = Normal("optimal")
+    likelihood.build((1, 3, 5))
+    for weights in ([0, 0, 0], [1, 1, 1], [0, 0, 0]):
+        likelihood.training_log_prob(x, raw, np.float32(weights))
+    assert float(likelihood.variance) == pytest.approx(4.0)

@@ -59,6 +59,15 @@ def test_resume_ends_where_an_uninterrupted_run_ends(tmp_path):
     assert (whole / "history.csv").read_text() == (parts / "history.csv").read_text()
 
 
+def test_a_mirrored_strategy_changes_nothing(tmp_path):
+    for strategy in ("none", "mirrored"):
+        options = ["--epochs", "1", "--decay", "--strategy", strategy]
+        cli.main([*TRAIN, *options, "--output", str(tmp_path / strategy)])
+    a, b = (load_model(tmp_path / name / "vae.keras") for name in ("none", "mirrored"))
+    for first, second in zip(a.get_weights(), b.get_weights(), strict=True):
+        np.testing.assert_allclose(first, second, rtol=1e-6)
+
+
 def test_resume_with_other_steps_is_refused(tmp_path, capsys):
     cli.main([*TRAIN, "--epochs", "1", "--output", str(tmp_path)])
     with pytest.raises(SystemExit, match=r"`--resume` must be given the same.*Received"):

@@ -328,3 +328,29 @@ def test_a_loss_in_compile_is_refused():
     vae = compiled(loss="mse")
     with pytest.raises(ValueError, match=r"`loss` must be left out.*Received"):
         vae.fit(X)
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "message"),
+    [
+        ({"gradient_accumulation_steps": 2}, "use a larger batch instead"),
+        ({"use_ema": True, "ema_overwrite_frequency": 3}, "use the `SwapEMAWeights` callback"),
+    ],
+)
+def test_what_keras_cannot_run_on_replicas_is_refused(optimizer, message):
+    with tf.distribute.MirroredStrategy(["CPU:0"]).scope():
+        vae = compiled(keras.optimizers.SGD(RATE, **optimizer))
+    with pytest.raises(ValueError, match=rf"{message}.*Received: "):
+        vae.fit(X)
+
+
+def test_batch_normalisation_over_each_replicas_own_rows_is_refused():
+    class Two:  # as a strategy with two replicas says of itself
+        num_replicas_in_sync = 2
+
+    encoder = keras.Sequential([keras.Input((6,)), keras.layers.BatchNormalization()])
+    vae = keras_vae.VAE(encoder, networks.dense_decoder(2, (6,), units=(8,)))
+    vae.compile("sgd")
+    vae._distribute_strategy = Two()
+    with pytest.raises(ValueError, match=r"must be made with `synchronized=True`.*Received"):
+        vae.check_strategy()

@@ -116,3 +116,33 @@ def test_lists_of_numbers_are_welcome():
     model = recipes.vae((3,), latent_dim=1)
     model.compile("adam")
     model.fit([[0.0, 0.5, 1.0]] * 4, verbose=0)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda vae: vae.generate(0),
+        lambda vae: vae.generate(2.5),
+        lambda vae: vae.log_likelihood(X, 0),
+        lambda vae: vae.interpolate(X[0], X[1], steps=0),
+        lambda vae: recipes.vae(()),
+        lambda vae: recipes.vae((28, 28, None)),
+        lambda vae: networks.dense_decoder(0, (5,)),
+        lambda vae: keras_vae.posteriors.DiagonalNormal(True),
+        lambda vae: keras_vae.objectives.ELBO(beta=float("inf")),
+        lambda vae: keras_vae.objectives.ELBO(beta=lambda step: 1.0),
+        lambda vae: keras_vae.schedules.Linear("5"),
+        lambda vae: keras_vae.likelihoods.Normal(np.ones(3)),
+    ],
+)
+def test_bad_numbers_are_refused_in_three_parts(vae, call):
+    with pytest.raises(ValueError, match=r"`\w+` must be .*Received: "):
+        call(vae)
+
+
+def test_numpy_numbers_are_welcome():
+    posterior = keras_vae.posteriors.DiagonalNormal(np.int64(3))
+    objective = keras_vae.objectives.ELBO(np.float32(0.5))
+    assert networks.dense_decoder(np.int64(2), (np.int64(5),)).output_shape == (None, 5)
+    for part in (posterior, objective, keras_vae.likelihoods.Normal(np.float32(0.5))):
+        keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(part))

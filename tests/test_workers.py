@@ -81,6 +81,22 @@ def runs(tmp_path_factory):
 KEYS = ("weights", "evaluated", "predicted", "codes")
 
 
+def test_the_command_line_joins_a_cluster_by_itself(tmp_path):
+    np.save(tmp_path / "x.npy", np.random.default_rng(0).random((40, 12)))
+    for workers, output in ((1, "one"), (2, "two")):
+        command = [sys.executable, "-m", "keras_vae", "train", "--data", "x.npy", "--epochs", "2"]
+        command += ["--batch-size", "8", "--latent-dim", "3", "--output", output]
+        finish(tmp_path, start(tmp_path, command, workers))
+    one, two = (keras_vae.load_model(tmp_path / name / "vae.keras") for name in ("one", "two"))
+    for a, b in zip(one.get_weights(), two.get_weights(), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+    names = {path.name for path in (tmp_path / "two").iterdir()}
+    assert names == {"vae.keras", "history.csv", "logs", "loss.png"}
+    rows = [(tmp_path / name / "history.csv").read_text().splitlines() for name in ("one", "two")]
+    assert rows[0][0] == rows[1][0]
+    assert len(rows[0]) == len(rows[1]) == 3
+
+
 @pytest.mark.parametrize("role", ["chief", "other"])
 def test_two_workers_equal_one_process(runs, role):
     one, two = np.load(runs / "one_chief.npz"), np.load(runs / f"two_{role}.npz")
