@@ -10,10 +10,7 @@ import pathlib
 import keras
 
 import keras_vae
-from keras_vae import plotting
-
-NAMES = ["T-shirt", "Trouser", "Pullover", "Dress", "Coat"]
-NAMES += ["Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"]
+from keras_vae import datasets, plotting
 
 (x_train, _), (x_test, y_test) = keras.datasets.fashion_mnist.load_data()
 x_train, x_test = (x[..., None].astype("float32") / 255 for x in (x_train, x_test))
@@ -27,7 +24,8 @@ output.mkdir(exist_ok=True)
 plotting.loss_curves(history.history, output / "loss.png")
 plotting.reconstructions(x_test[:10], vae.predict(x_test[:10]), output / "reconstructions.png")
 plotting.latent_map(vae.decode, output / "latent_map.png")
-plotting.latent_scatter(vae.encode(x_test), y_test, output / "latent_scatter.png", NAMES)
+names = datasets.FASHION_MNIST_CLASSES
+plotting.latent_scatter(vae.encode(x_test), y_test, output / "latent_scatter.png", names)
 
 vae.save(output / "vae.keras")
 loaded = keras_vae.load_model(output / "vae.keras")

@@ -224,7 +224,7 @@ def closing_pictures(vae, splits, output):
     if vae.posterior.latent_dim == 2:
         codes = vae.encode(datasets.Batches(splits.test, 1000))  # on every worker
         path = output / "latent_scatter.png" if vae.is_chief else None
-        plotting.latent_scatter(codes, splits.test_labels, path=path)
+        plotting.latent_scatter(codes, splits.test_labels, path, splits.class_names)
 
 
 def read_history(path):

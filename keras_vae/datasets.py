@@ -13,17 +13,31 @@ import numpy as np
 IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif"}
 _SIGNATURES = (b"\x89PNG", b"\xff\xd8\xff", b"BM", b"GIF8")
 
+FASHION_MNIST_CLASSES = (
+    "T-shirt",
+    "Trouser",
+    "Pullover",
+    "Dress",
+    "Coat",
+    "Sandal",
+    "Shirt",
+    "Sneaker",
+    "Bag",
+    "Ankle boot",
+)
+SHAPES = ("ellipse", "square", "triangle")
 FACTORS = ("shape", "size", "angle", "x", "y")
 """The columns of the factors of `shapes`."""
 
 
 class Splits(NamedTuple):
-    """Training and test examples, as arrays or an `ImageFolder`; labels may be None."""
+    """Training and test examples, as arrays or an `ImageFolder`; labels and names may be None."""
 
     train: Any
     test: Any
     train_labels: Any = None
     test_labels: Any = None
+    class_names: Any = None
 
 
 class Batches(keras.utils.PyDataset):
@@ -306,7 +320,8 @@ def load(name):
         return _load_fashion_mnist()
     if name == "shapes":
         (x, factors), (x_test, test_factors) = shapes(10_000, seed=0), shapes(2000, seed=1)
-        return Splits(x, x_test, factors[:, 0].astype(int), test_factors[:, 0].astype(int))
+        labels = (f[:, 0].astype(int) for f in (factors, test_factors))
+        return Splits(x, x_test, *labels, SHAPES)
     if path.is_dir():
         return Splits(*ImageFolder(path).split())
     if path.is_file() and path.suffix == ".npy":
@@ -327,7 +342,7 @@ def _load_fashion_mnist():
             "`data` cannot be had: Fashion-MNIST is not in the folder of Keras' datasets and "
             f"could not be downloaded ({error}). Received: data='fashion_mnist'"
         ) from error
-    return Splits(x, x_test, y, y_test)
+    return Splits(x, x_test, y, y_test, FASHION_MNIST_CLASSES)
 
 
 def _read_numpy(path):

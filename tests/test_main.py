@@ -18,7 +18,7 @@ TRAIN = ["train", "--data", "shapes", "--limit", "64", "--batch-size", "32"]
 def _few_test_images(monkeypatch):
     images, factors = datasets.shapes(100)
     labels = factors[:, 0].astype(int)
-    splits = datasets.Splits(images, images[:20], labels, labels[:20])
+    splits = datasets.Splits(images, images[:20], labels, labels[:20], datasets.SHAPES)
     real = datasets.load
     monkeypatch.setattr(datasets, "load", lambda n: splits if n == "shapes" else real(n))
 
