@@ -1,7 +1,6 @@
 """The VAE: where encoder, posterior, prior, decoder, likelihood and objective meet."""
 
 import functools
-import inspect
 
 import keras
 import numpy as np
@@ -19,12 +18,12 @@ from keras_vae import (
 )
 from keras_vae import random as noise
 from keras_vae.endpoints import Endpoints
+from keras_vae.inputs import CheckedModel
 from keras_vae.part import constructor_arguments, from_arguments, register
-from keras_vae.trainer import Trainer
 
 
 @register
-class VAE(Trainer):
+class VAE(CheckedModel):
     """A variational autoencoder as an ordinary `keras.Model`.
 
     `compile` takes no loss: the loss is the objective, in nats per example. `fit` and `evaluate`
@@ -137,7 +136,7 @@ class VAE(Trainer):
         else:
             log_likelihood = self.likelihood.log_prob(target, y_pred["raw"])
         terms = self._terms(log_likelihood, y_pred["q"], y_pred["z"])
-        step = 0 if self.optimizer is None else self.optimizer.iterations
+        step = self.optimizer.iterations
         penalties = [penalty.loss(terms, step) for penalty in self.penalties]
         total = self.objective.loss(terms, step) + sum(penalties)
         extra = sum(ops.sum(loss) for loss in self.losses)
@@ -174,32 +173,6 @@ class VAE(Trainer):
 
     # Keras' verbs.
 
-    @functools.wraps(keras.Model.fit)
-    def fit(self, *args, **kwargs):
-        call = _bind(keras.Model.fit, self, args, kwargs)
-        self._check_compiled("fit")
-        self.check_strategy()
-        call.update(self._check_data(call))
-        call["callbacks"] = self.callbacks_of_this_worker(call.get("callbacks"))
-        if call.get("validation_data") is not None:
-            x, y, weights = keras.utils.unpack_x_y_sample_weight(call["validation_data"])
-            checked = self._check_data({"x": x, "y": y, "sample_weight": weights}, "validation x")
-            call["validation_data"] = tuple(checked.values())
-        if not validation.is_array(call["x"]) and not isinstance(call["x"], keras.utils.PyDataset):
-            call.setdefault("shuffle", False)  # Keras can only warn that it does not shuffle these
-        history = super().fit(**call)
-        history.history = self._in_order(history.history)
-        return history
-
-    @functools.wraps(keras.Model.evaluate)
-    def evaluate(self, *args, **kwargs):
-        call = _bind(keras.Model.evaluate, self, args, kwargs)
-        self._check_compiled("evaluate")
-        if not call.get("_use_cached_eval_dataset"):
-            call.update(self._check_data(call))
-        logs = super().evaluate(**call)
-        return self._in_order(logs) if isinstance(logs, dict) else logs
-
     def predict(self, x, batch_size=None, verbose="auto", steps=None, callbacks=None):
         """Reconstructions of x in data space: the mean of p(x|z) at the posterior's mean code.
 
@@ -216,6 +189,10 @@ class VAE(Trainer):
         others = [m for m in super().metrics if m.name != "loss" and m not in self.trackers]
         return [*self.trackers, *others]
 
+    def check_support(self, x, argument="x"):
+        """Refuses values that the likelihood gives no probability."""
+        self.likelihood.check_support(x, argument)
+
     def reset_metrics(self):
         """Also rewinds the noise of evaluation, so that `evaluate` gives the same twice."""
         super().reset_metrics()
@@ -223,53 +200,6 @@ class VAE(Trainer):
 
     def _rewind_evaluation_noise(self):
         self.eval_noise.state.assign([noise.stream(self.seed, 1), 0])
-
-    def _in_order(self, logs):
-        """Logs with the order of the trackers, which Keras sorts by name."""
-        names = [prefix + t.name for prefix in ("", "val_") for t in self.trackers]
-        return {name: logs[name] for name in names if name in logs} | logs
-
-    def _check_compiled(self, verb):
-        if getattr(self, "_compile_loss", None) is not None:
-            raise ValueError(
-                "`loss` must be left out of `compile`, because the loss is the VAE's objective: "
-                "`VAE(…, objective=…, likelihood=…)`; metrics=[…] are welcome. "
-                f"Received: a model compiled with a loss, in `{verb}`"
-            )
-
-    def _check_data(self, call, argument="x"):
-        """x, y and sample_weight as Keras should get them, or ValueError."""
-        x, y, weights = call.get("x"), call.get("y"), call.get("sample_weight")
-        if validation.is_array(x):
-            x = validation.as_numeric(x, argument) if isinstance(x, (list, dict)) else x
-            y = x if y is None and weights is not None else y  # Keras drops weights without y
-            self._check_batch(x, y, weights, argument)
-        elif x is not None:
-            x, first = validation.peek(x, argument)
-            if first is not None:
-                self._check_batch(*keras.utils.unpack_x_y_sample_weight(first), argument)
-        return {"x": x, "y": y, "sample_weight": weights}
-
-    def _check_batch(self, x, y, weights, argument="x"):
-        x = self._check_input(x, argument)
-        if y is None:
-            validation.check_target(x, self.target_shape, argument)
-        else:
-            y = validation.as_numeric(y, "y")
-            validation.check_target(y, self.target_shape, "y")
-            self.likelihood.check_support(y, "y")
-        if weights is not None:
-            validation.check_weights(validation.as_numeric(weights, "sample_weight"), len(x))
-
-    def _check_input(self, x, argument="x"):
-        x = validation.as_numeric(x, argument)
-        if not self.built:
-            self.build(x.shape)
-        validation.check_shape(x, self.x_shape, argument)
-        validation.check_finite(x, argument)
-        if self.x_shape == self.target_shape:
-            self.likelihood.check_support(x, argument)
-        return x
 
     # What a trained model is for. All of it is batched, and returns NumPy.
 
@@ -390,8 +320,9 @@ class VAE(Trainer):
 
     def load_weights(self, filepath, **kwargs):
         """Loads a `.weights.h5` file, with the optimizer's state where there is one."""
-        if self.optimizer is not None and self.built and not self.optimizer.built:
-            self.optimizer.build(self.trainable_variables)  # or Keras skips its state
+        optimizer = getattr(self, "optimizer", None)  # there is none before `compile`
+        if optimizer is not None and self.built and not optimizer.built:
+            optimizer.build(self.trainable_variables)  # or Keras skips its state
         super().load_weights(filepath, **kwargs)
 
     def save_own_variables(self, store):
@@ -419,13 +350,6 @@ def _latent_dim(decoder):
             f"decoder={decoder!r}"
         )
     return shape[-1]
-
-
-def _bind(method, model, args, kwargs):
-    """The arguments of a call of a Keras method, by name."""
-    call = dict(inspect.signature(method).bind(model, *args, **kwargs).arguments)
-    del call["self"]
-    return call.pop("kwargs", {}) | call
 
 
 def _chunks(total, largest):

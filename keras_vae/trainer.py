@@ -105,16 +105,16 @@ class Trainer(keras.Model):
     def check_strategy(self):
         """Refuses what cannot be exact under tf.distribute; shares Dropout's masks out."""
         strategy = getattr(self, "_distribute_strategy", None)
-        if strategy is None:
+        if strategy is None or not self.compiled:
             return
         optimizer = getattr(self.optimizer, "inner_optimizer", self.optimizer)
-        if optimizer is not None and optimizer.gradient_accumulation_steps:
+        if optimizer.gradient_accumulation_steps:
             raise ValueError(
                 "`gradient_accumulation_steps` must be left out under tf.distribute, where Keras "
                 "cannot run it (keras#20582); use a larger batch instead. Received: "
                 f"gradient_accumulation_steps={optimizer.gradient_accumulation_steps}"
             )
-        if optimizer is not None and optimizer.use_ema and optimizer.ema_overwrite_frequency:
+        if optimizer.use_ema and optimizer.ema_overwrite_frequency:
             raise ValueError(
                 "`ema_overwrite_frequency` must be left out under tf.distribute, where Keras "
                 "cannot run it (keras#20582); use the `SwapEMAWeights` callback instead. Received: "

@@ -167,3 +167,11 @@ def test_a_truncated_file_is_refused(tmp_path):
 def test_a_missing_file_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"there is no such file.*Received"):
         keras_vae.load_model(tmp_path / "none.keras")
+
+
+def test_weights_load_into_a_model_that_is_not_compiled(tmp_path):
+    vae = make()
+    vae.save_weights(tmp_path / "vae.weights.h5")
+    other = keras_vae.VAE.from_config(vae.get_config())
+    other.load_weights(tmp_path / "vae.weights.h5")
+    np.testing.assert_array_equal(other.predict(X, verbose=0), vae.predict(X, verbose=0))

@@ -354,3 +354,8 @@ def test_batch_normalisation_over_each_replicas_own_rows_is_refused():
     vae._distribute_strategy = Two()
     with pytest.raises(ValueError, match=r"must be made with `synchronized=True`.*Received"):
         vae.check_strategy()
+
+
+def test_fit_before_compile_is_refused():
+    with pytest.raises(ValueError, match="compile"):
+        make().fit(X)

@@ -1,0 +1,97 @@
+"""What `fit` and `evaluate` take: bound to names, checked, and handed to Keras."""
+
+import functools
+import inspect
+
+import keras
+
+from keras_vae import validation
+from keras_vae.trainer import Trainer
+
+
+class CheckedModel(Trainer):
+    """A `Trainer` that refuses bad input before the first step.
+
+    A subclass has `build(input_shape)`, which sets `x_shape` and `target_shape`; `trackers`, in the
+    order of the logs; and `check_support(x, argument)`, which refuses values out of its support.
+    """
+
+    @functools.wraps(keras.Model.fit)
+    def fit(self, *args, **kwargs):
+        call = _bind(keras.Model.fit, self, args, kwargs)
+        self._check_compiled("fit")
+        self.check_strategy()
+        call.update(self._check_data(call))
+        call["callbacks"] = self.callbacks_of_this_worker(call.get("callbacks"))
+        if call.get("validation_data") is not None:
+            x, y, weights = keras.utils.unpack_x_y_sample_weight(call["validation_data"])
+            checked = self._check_data({"x": x, "y": y, "sample_weight": weights}, "validation x")
+            call["validation_data"] = tuple(checked.values())
+        if not validation.is_array(call["x"]) and not isinstance(call["x"], keras.utils.PyDataset):
+            call.setdefault("shuffle", False)  # Keras can only warn that it does not shuffle these
+        history = super().fit(**call)
+        history.history = self._in_order(history.history)
+        return history
+
+    @functools.wraps(keras.Model.evaluate)
+    def evaluate(self, *args, **kwargs):
+        call = _bind(keras.Model.evaluate, self, args, kwargs)
+        self._check_compiled("evaluate")
+        if not call.get("_use_cached_eval_dataset"):
+            call.update(self._check_data(call))
+        logs = super().evaluate(**call)
+        return self._in_order(logs) if isinstance(logs, dict) else logs
+
+    def _in_order(self, logs):
+        """Logs with the order of the trackers, which Keras sorts by name."""
+        names = [prefix + t.name for prefix in ("", "val_") for t in self.trackers]
+        return {name: logs[name] for name in names if name in logs} | logs
+
+    def _check_compiled(self, verb):
+        if getattr(self, "_compile_loss", None) is not None:
+            raise ValueError(
+                "`loss` must be left out of `compile`, because the loss is the VAE's objective: "
+                "`VAE(…, objective=…, likelihood=…)`; metrics=[…] are welcome. "
+                f"Received: a model compiled with a loss, in `{verb}`"
+            )
+
+    def _check_data(self, call, argument="x"):
+        """x, y and sample_weight as Keras should get them, or ValueError."""
+        x, y, weights = call.get("x"), call.get("y"), call.get("sample_weight")
+        if validation.is_array(x):
+            x = validation.as_numeric(x, argument) if isinstance(x, (list, dict)) else x
+            y = x if y is None and weights is not None else y  # Keras drops weights without y
+            self._check_batch(x, y, weights, argument)
+        elif x is not None:
+            x, first = validation.peek(x, argument)
+            if first is not None:
+                self._check_batch(*keras.utils.unpack_x_y_sample_weight(first), argument)
+        return {"x": x, "y": y, "sample_weight": weights}
+
+    def _check_batch(self, x, y, weights, argument="x"):
+        x = self._check_input(x, argument)
+        if y is None:
+            validation.check_target(x, self.target_shape, argument)
+        else:
+            y = validation.as_numeric(y, "y")
+            validation.check_target(y, self.target_shape, "y")
+            self.check_support(y, "y")
+        if weights is not None:
+            validation.check_weights(validation.as_numeric(weights, "sample_weight"), len(x))
+
+    def _check_input(self, x, argument="x"):
+        x = validation.as_numeric(x, argument)
+        if not self.built:
+            self.build(x.shape)
+        validation.check_shape(x, self.x_shape, argument)
+        validation.check_finite(x, argument)
+        if self.x_shape == self.target_shape:
+            self.check_support(x, argument)
+        return x
+
+
+def _bind(method, model, args, kwargs):
+    """The arguments of a call of a Keras method, by name."""
+    call = dict(inspect.signature(method).bind(model, *args, **kwargs).arguments)
+    del call["self"]
+    return call.pop("kwargs", {}) | call
