@@ -242,6 +242,14 @@ def has_matplotlib():
     return True
 
 
+class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
+    """Shows defaults that say something."""
+
+    def _get_help_string(self, action):
+        silent = action.default is None or action.default is False
+        return action.help if silent else super()._get_help_string(action)
+
+
 def parser():
     """The argument parser, one subcommand for each verb."""
     top = argparse.ArgumentParser(prog="keras-vae", description="Variational autoencoders.")
@@ -252,7 +260,9 @@ def parser():
         help="fashion_mnist, shapes, a folder of images, a .npy or .npz file "
         "(default: fashion_mnist)",
     )
-    data.add_argument("--batch-size", type=int, default=128, metavar="N")
+    data.add_argument(
+        "--batch-size", type=int, default=128, metavar="N", help="examples in a batch"
+    )
 
     def command(function, *parents):
         sub = commands.add_parser(
@@ -260,7 +270,7 @@ def parser():
             help=function.__doc__,
             description=function.__doc__,
             parents=parents,
-            formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+            formatter_class=_HelpFormatter,
         )
         sub.set_defaults(run=function)
         return sub

@@ -74,19 +74,22 @@ class Trainer(keras.Model):
             Keras averages the replicas' first batches here, which fails unless they are equally
             long (keras#19246), and eats a batch of a generator.
             """
-            strategy = self._distribute_strategy
-            if strategy is None or not self.built:
+            if self.strategy is None or not self.built:
                 return super()._maybe_symbolic_build(*args, **kwargs)
             shapes = (self.x_shape, self.target_shape, ())
             batch = tuple(keras.KerasTensor((None, *shape)) for shape in shapes)
-            with strategy.scope():
+            with self.strategy.scope():
                 self._symbolic_build(data_batch=batch)
+
+    @property
+    def strategy(self):
+        """The `tf.distribute` strategy in whose scope the model was made, or None."""
+        return getattr(self, "_distribute_strategy", None)
 
     @property
     def is_chief(self):
         """Whether this process is the one that writes files: the only one, or the chief worker."""
-        strategy = getattr(self, "_distribute_strategy", None)
-        resolver = getattr(strategy, "cluster_resolver", None)
+        resolver = getattr(self.strategy, "cluster_resolver", None)
         if resolver is None or not resolver.task_type:
             return True
         chiefs = resolver.cluster_spec().as_dict().get("chief")
@@ -94,8 +97,13 @@ class Trainer(keras.Model):
 
     def callbacks_of_this_worker(self, callbacks):
         """Without those that write files, on a worker that is not the chief."""
-        if self.is_chief or not isinstance(callbacks, (list, tuple)):
+        if (
+            self.is_chief
+            or callbacks is None
+            or isinstance(callbacks, keras.callbacks.CallbackList)
+        ):
             return callbacks
+        callbacks = keras.tree.flatten(callbacks)
         writers = (keras.callbacks.CSVLogger, keras.callbacks.TensorBoard)
         for callback in callbacks:
             if isinstance(callback, keras.callbacks.BackupAndRestore):
@@ -104,8 +112,7 @@ class Trainer(keras.Model):
 
     def check_strategy(self):
         """Refuses what cannot be exact under tf.distribute; shares Dropout's masks out."""
-        strategy = getattr(self, "_distribute_strategy", None)
-        if strategy is None or not self.compiled:
+        if self.strategy is None or not self.compiled:
             return
         optimizer = getattr(self.optimizer, "inner_optimizer", self.optimizer)
         if optimizer.gradient_accumulation_steps:
@@ -120,14 +127,13 @@ class Trainer(keras.Model):
                 "cannot run it (keras#20582); use the `SwapEMAWeights` callback instead. Received: "
                 f"ema_overwrite_frequency={optimizer.ema_overwrite_frequency}"
             )
-        for layer in self._flatten_layers():
-            if strategy.num_replicas_in_sync > 1:
+        if self.strategy.num_replicas_in_sync > 1:
+            for layer in self._flatten_layers():
                 _check_layer(layer)
 
     def strategy_scope(self):
         """The scope in which the model was made, for models that are made later."""
-        strategy = getattr(self, "_distribute_strategy", None)
-        return contextlib.nullcontext() if strategy is None else strategy.scope()
+        return contextlib.nullcontext() if self.strategy is None else self.strategy.scope()
 
 
 def _check_layer(layer):
