@@ -3,7 +3,7 @@
 from keras import ops
 
 from keras_vae.posteriors import DiagonalNormal
-from keras_vae.priors import StandardNormal
+from keras_vae.priors import LearnedNormal, StandardNormal
 
 _CLOSED_FORMS = {}
 
@@ -46,3 +46,10 @@ def kl(posterior, q, prior, log_posterior, log_prior):
 def _normal_from_standard_normal(q, prior):
     mean, log_variance = q["mean"], q["log_variance"]
     return 0.5 * ops.sum(ops.exp(log_variance) + ops.square(mean) - 1.0 - log_variance, axis=-1)
+
+
+@closed_form(DiagonalNormal, LearnedNormal)
+def _normal_from_learned_normal(q, prior):
+    difference = q["log_variance"] - prior.log_variance()
+    square = ops.square(q["mean"] - prior.mean) * ops.exp(-prior.log_variance())
+    return 0.5 * ops.sum(ops.exp(difference) + square - 1.0 - difference, axis=-1)

@@ -1,5 +1,6 @@
 """What is minimised, per example and in nats."""
 
+import math
 from typing import Any, NamedTuple
 
 import keras
@@ -67,3 +68,38 @@ class ELBO(Part):
         """The loss of each example in nats, (B,), at an optimizer step."""
         beta = self.beta(step) if callable(self.beta) else self.beta
         return beta * terms.kl - ops.mean(terms.log_likelihood, axis=0)
+
+
+@register
+class IWAE(Part):
+    """-log (1/K) Σ_k p(x|z_k) p(z_k) / q(z_k|x): the negative importance-weighted bound, (B,).
+
+    Never looser than the ELBO in expectation, and tighter with more draws.
+
+    Args:
+        num_samples: int, K, draws of z for each example.
+        stick_the_landing: whether to drop from the gradient the part that runs through the
+            parameters of q at fixed z. Its mean is 0 for K = 1, where this only removes noise,
+            all of it once q is exact; for larger K it is biased.
+
+    Example: `keras_vae.objectives.IWAE(num_samples=5)`.
+
+    References: Burda et al. (arXiv:1509.00519), equation 8; Roeder et al., Sticking the Landing
+    (arXiv:1703.09194).
+    """
+
+    def __init__(self, num_samples=5, stick_the_landing=False, **kwargs):
+        super().__init__(**kwargs)
+        self.num_samples = validation.positive_integer(
+            num_samples, "num_samples", "the number of draws of z for an example"
+        )
+        self.stick_the_landing = stick_the_landing
+
+    def loss(self, terms, step):
+        """The loss of each example in nats, (B,)."""
+        log_posterior = terms.log_posterior
+        if self.stick_the_landing:
+            fixed = keras.tree.map_structure(ops.stop_gradient, terms.q)
+            log_posterior = terms.posterior.log_prob(fixed, terms.z)
+        log_weights = terms.log_likelihood + terms.log_prior - log_posterior
+        return math.log(self.num_samples) - ops.logsumexp(log_weights, axis=0)

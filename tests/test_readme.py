@@ -52,4 +52,4 @@ def test_the_laplace_example_is_a_density_and_trains():
     assert losses[-1] < losses[0]
     grid = np.linspace(-8, 8, 4001, dtype="float32")[:, None]
     density = np.exp(names["Laplace"](0.5).log_prob(grid, np.zeros((1, 1, 1), "float32")))
-    assert np.trapezoid(density[0], grid[:, 0]) == pytest.approx(1.0, abs=1e-3)
+    assert density[0].sum() * float(grid[1, 0] - grid[0, 0]) == pytest.approx(1.0, abs=1e-3)

@@ -1,0 +1,23 @@
+"""Likelihoods p(x|z): normalised densities in nats, on the raw values that a decoder emits.
+
+Shapes: x is (B, …); raw is (K, B, …), K draws of the code an example; log-densities are (K, B),
+summed over everything in an example. Decoders have no final activation: it is part of the
+likelihood, and computed in float32.
+"""
+
+from keras_vae.likelihoods.base import Likelihood
+from keras_vae.likelihoods.counts import Categorical, NegativeBinomial, Poisson
+from keras_vae.likelihoods.pixels import Bernoulli, ContinuousBernoulli, DiscretizedLogistic
+from keras_vae.likelihoods.real import Laplace, Normal
+
+__all__ = [
+    "Bernoulli",
+    "Categorical",
+    "ContinuousBernoulli",
+    "DiscretizedLogistic",
+    "Laplace",
+    "Likelihood",
+    "NegativeBinomial",
+    "Normal",
+    "Poisson",
+]
