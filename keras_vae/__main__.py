@@ -26,7 +26,10 @@ from keras_vae import (
 
 LIKELIHOODS = {
     "bernoulli": likelihoods.Bernoulli,
+    "continuous_bernoulli": likelihoods.ContinuousBernoulli,
+    "discretized_logistic": likelihoods.DiscretizedLogistic,
     "normal": lambda: likelihoods.Normal(scale="optimal"),
+    "laplace": lambda: likelihoods.Laplace(scale="shared"),
 }
 
 
@@ -75,11 +78,9 @@ def new_model(arguments, input_shape, steps_per_epoch):
     beta = arguments.beta
     if arguments.warm_up:
         beta = schedules.Linear(arguments.warm_up * steps_per_epoch, end=beta)
-    if arguments.network == "seed":
-        vae = recipes.seed_vae(input_shape, arguments.latent_dim, seed=arguments.seed)
-    else:
-        likelihood = LIKELIHOODS[arguments.likelihood]()
-        vae = recipes.vae(input_shape, arguments.latent_dim, likelihood, beta, arguments.seed)
+    recipe = recipes.seed_vae if arguments.network == "seed" else recipes.vae
+    likelihood = LIKELIHOODS[arguments.likelihood]()
+    vae = recipe(input_shape, arguments.latent_dim, likelihood, beta, arguments.seed)
     rate = arguments.learning_rate
     if arguments.decay:
         steps = arguments.epochs * steps_per_epoch
@@ -280,7 +281,7 @@ def parser():
     add("--epochs", type=int, default=10, metavar="N", help="in total, with --resume too")
     add("--latent-dim", type=int, default=2, metavar="D", help="length of the code")
     add("--network", choices=["vae", "seed"], default="vae", help="seed: the small convolutional")
-    add("--likelihood", choices=LIKELIHOODS, default="bernoulli", help="bernoulli: x in [0, 1]")
+    add("--likelihood", choices=LIKELIHOODS, default="bernoulli", help="of the data, p(x|z)")
     add("--beta", type=float, default=1.0, help="weight of the KL")
     add("--warm-up", type=int, default=0, metavar="N", help="epochs in which beta rises from 0")
     add("--learning-rate", type=float, default=1e-3, metavar="R", help="of Adam")

@@ -24,34 +24,36 @@ def vae(input_shape, latent_dim=2, likelihood=None, beta=1.0, seed=None):
     Reference: Kingma and Welling, Auto-Encoding Variational Bayes (arXiv:1312.6114).
     """
     likelihood = likelihood or likelihoods.Bernoulli()
-    input_shape = networks.positive_shape(input_shape, "input_shape")
-    raw_shape = (*input_shape[:-1], input_shape[-1] * likelihood.raw_per_feature)
-    if len(raw_shape) != 3 or math.prod(input_shape) <= DENSE_UP_TO:
-        encoder = networks.dense_encoder(input_shape)
+    shape, raw_shape = _shapes(input_shape, likelihood)
+    if len(shape) != 3 or math.prod(shape) <= DENSE_UP_TO:
+        encoder = networks.dense_encoder(shape)
         decoder = networks.dense_decoder(latent_dim, raw_shape)
     else:
-        encoder = networks.residual_encoder(input_shape)
+        encoder = networks.residual_encoder(shape)
         decoder = networks.residual_decoder(latent_dim, raw_shape)
     objective = objectives.ELBO(beta)
     return VAE(encoder, decoder, likelihood=likelihood, objective=objective, seed=seed)
 
 
-def seed_vae(input_shape=(28, 28, 1), latent_dim=2, seed=None):
+def seed_vae(input_shape=(28, 28, 1), latent_dim=2, likelihood=None, beta=1.0, seed=None):
     """The small convolutional VAE of many tutorials: the baseline to beat.
 
     Convolutions of 32 and 64 channels and a linear Dense layer of 16; a Dense layer of 7 x 7 x 64
-    and transposed convolutions of 64, 32 and 1 channels; Bernoulli likelihood.
+    and transposed convolutions of 64, 32 and 1 channels.
 
     Args:
         input_shape: (H, W, C).
-        latent_dim: int, D.
-        seed: int, of the noise.
+        latent_dim, likelihood, beta, seed: as for `vae`.
 
     Example: `recipes.seed_vae()`.
     """
+    likelihood = likelihood or likelihoods.Bernoulli()
+    shape, raw_shape = _shapes(input_shape, likelihood)
     return VAE(
-        networks.conv_encoder(input_shape, filters=(32, 64), units=(16,), units_activation=None),
-        networks.conv_decoder(latent_dim, input_shape, filters=(64, 32)),
+        networks.conv_encoder(shape, filters=(32, 64), units=(16,), units_activation=None),
+        networks.conv_decoder(latent_dim, raw_shape, filters=(64, 32)),
+        likelihood=likelihood,
+        objective=objectives.ELBO(beta),
         seed=seed,
     )
 
@@ -77,3 +79,9 @@ def linear_vae(input_shape, latent_dim=2, seed=None):
         likelihood=likelihoods.Normal(scale="shared"),
         seed=seed,
     )
+
+
+def _shapes(input_shape, likelihood):
+    """Shapes of an example and of what the decoder emits for it."""
+    shape = networks.positive_shape(input_shape, "input_shape")
+    return shape, (*shape[:-1], shape[-1] * likelihood.raw_per_feature)

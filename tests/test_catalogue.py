@@ -137,6 +137,21 @@ def test_values_outside_the_support_are_refused(likelihood, x):
         likelihood.check_support(np.array(x))
 
 
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: likelihoods.DiscretizedLogistic(1),
+        lambda: likelihoods.Categorical(0),
+        lambda: likelihoods.Laplace("optimal"),
+        lambda: priors.NormalMixture(0),
+        lambda: objectives.IWAE(0),
+    ],
+)
+def test_bad_arguments_are_refused(make):
+    with pytest.raises(ValueError, match=r"`\w+` must be .*Received: "):
+        make()
+
+
 def mixture():
     prior = built(priors.NormalMixture(2), (None, 1))
     prior.logits.assign(np.log([0.3, 0.7]))

@@ -59,6 +59,28 @@ def test_resume_ends_where_an_uninterrupted_run_ends(tmp_path):
     assert (whole / "history.csv").read_text() == (parts / "history.csv").read_text()
 
 
+@pytest.mark.parametrize("network", ["vae", "seed"])
+def test_no_option_of_the_model_is_ignored(network, tmp_path):
+    options = ["--network", network, "--likelihood", "normal", "--beta", "0.5", "--warm-up", "1"]
+    options += ["--latent-dim", "3", "--seed", "7", "--epochs", "1", "--output", str(tmp_path)]
+    cli.main([*TRAIN, *options])
+    vae = load_model(tmp_path / "vae.keras")
+    assert type(vae.likelihood).__name__ == "Normal"
+    assert (vae.objective.beta.num_steps, vae.objective.beta.end) == (2, 0.5)
+    assert (vae.posterior.latent_dim, vae.seed) == (3, 7)
+    assert any("conv" in layer.name for layer in vae.encoder.layers) is (network == "seed")
+
+
+@pytest.mark.parametrize("likelihood", cli.LIKELIHOODS)
+def test_every_likelihood_trains(likelihood, tmp_path):
+    np.save(tmp_path / "x.npy", datasets.shapes(40, image_size=8)[0])
+    options = ["--epochs", "1", "--batch-size", "16", "--latent-dim", "3"]
+    options += ["--likelihood", likelihood, "--data", str(tmp_path / "x.npy")]
+    cli.main(["train", *options, "--output", str(tmp_path / "run")])
+    history = cli.read_history(tmp_path / "run" / "history.csv")
+    assert np.isfinite(history["val_loss"]).all()
+
+
 def test_a_mirrored_strategy_changes_nothing(tmp_path):
     for strategy in ("none", "mirrored"):
         options = ["--epochs", "1", "--decay", "--strategy", strategy]

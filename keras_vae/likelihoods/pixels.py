@@ -101,9 +101,12 @@ class DiscretizedLogistic(Likelihood):
 
     def __init__(self, levels=256, **kwargs):
         super().__init__(**kwargs)
-        self.levels = validation.positive_integer(
-            levels, "levels", "how many grey levels there are"
-        )
+        if validation.positive_integer(levels, "levels", "how many grey levels there are") < 2:
+            raise ValueError(
+                "`levels` must be at least 2, because one grey level has nothing to say. "
+                f"Received: levels={levels}"
+            )
+        self.levels = int(levels)
 
     def log_prob(self, x, raw):
         location, log_scale = self._parameters(raw)
