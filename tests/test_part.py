@@ -1,6 +1,10 @@
 import importlib
 import json
+import os
+import pathlib
 import pkgutil
+import subprocess
+import sys
 
 import keras
 import numpy as np
@@ -121,3 +125,41 @@ def test_bounded_is_monotone_smooth_and_pulls_back_from_far_outside():
     assert (np.diff(y) > -1e-5).all()
     assert (slope > 0).all()
     assert np.abs(np.diff(slope)).max() < 0.03  # no jump at ±10, in steps of 0.1
+
+
+LOAD_ALL = """
+import pathlib
+import numpy as np
+import keras
+import keras_vae
+outputs = {}
+for path in sorted(pathlib.Path().glob("*.keras")):
+    vae = keras.saving.load_model(path)
+    x = np.load("x.npy")
+    outputs[path.stem] = np.concatenate([vae.predict(x, verbose=0).ravel(), vae.elbo(x)])
+np.savez("out.npz", **outputs)
+"""
+
+
+def test_models_of_every_part_load_in_a_new_process(tmp_path):
+    x = binary(6, (5, 3, 1))
+    np.save(tmp_path / "x.npy", x)
+    expected = {}
+    more = [schedules.Linear(9), schedules.Cyclical(9)]
+    makers = dict(EXAMPLES)
+    for schedule in more:
+        makers[type(schedule).__name__] = ("objective", lambda s=schedule: objectives.ELBO(s))
+    for name, (role, make) in makers.items():
+        vae = small_vae((5, 3, 1), **{role: make()})
+        vae.save(tmp_path / f"{name}.keras")
+        expected[name] = np.concatenate([vae.predict(x, verbose=0).ravel(), vae.elbo(x)])
+    environment = os.environ | {"PYTHONPATH": str(pathlib.Path(__file__).parents[1])}
+    command = [sys.executable, "-c", LOAD_ALL]
+    result = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300
+    )
+    assert result.returncode == 0, result.stderr
+    loaded = np.load(tmp_path / "out.npz")
+    assert set(loaded.files) == set(expected)
+    for name, values in expected.items():
+        np.testing.assert_array_equal(loaded[name], values, err_msg=name)
