@@ -2,7 +2,8 @@
 
     python benchmarks/ppca.py --latents 2 10 20
 
-Protocol: Fashion-MNIST in [0, 1], `recipes.linear_vae`, 60,000 training images. The truth is the
+Protocol: Fashion-MNIST in [0, 1], `recipes.linear_vae`, 60,000 training images, Adam with a
+learning rate that falls from 6e-3 along a cosine over 30 epochs of batch 128. The truth is the
 log-likelihood of the test images under the maximum-likelihood probabilistic PCA of the training
 images (Tipping and Bishop 1999, equations 7 and 8). The ELBO of the trained model is averaged over
 the 10,000 test images, with `--draws` draws each.
@@ -29,11 +30,11 @@ def exact_log_likelihood(x_train, x_test, latent_dim):
     return float(np.mean(-0.5 * (square + np.log(2 * np.pi * spectrum).sum())))
 
 
-def train(x, latent_dim, epochs, batch_size, seed):
+def train(x, latent_dim, epochs, batch_size, learning_rate, seed):
     keras.utils.set_random_seed(seed)
     vae = keras_vae.recipes.linear_vae(x.shape[1:], latent_dim, seed=seed)
     steps = epochs * -(-len(x) // batch_size)
-    rate = keras.optimizers.schedules.CosineDecay(2e-3, steps, alpha=1e-3)
+    rate = keras.optimizers.schedules.CosineDecay(learning_rate, steps, alpha=1e-3)
     vae.compile(optimizer=keras.optimizers.Adam(rate))
     vae.fit(x, batch_size=batch_size, epochs=epochs, verbose=0)
     return vae
@@ -44,6 +45,7 @@ def main():
     parser.add_argument("--latents", type=int, nargs="+", default=[2, 10, 20])
     parser.add_argument("--epochs", type=int, default=30)
     parser.add_argument("--batch-size", type=int, default=128)
+    parser.add_argument("--learning-rate", type=float, default=6e-3)
     parser.add_argument("--draws", type=int, default=10)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
@@ -58,6 +60,7 @@ def main():
             latent_dim,
             arguments.epochs,
             arguments.batch_size,
+            arguments.learning_rate,
             arguments.seed,
         )
         seconds = time.perf_counter() - start
