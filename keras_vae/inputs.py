@@ -84,9 +84,10 @@ class CheckedModel(Trainer):
         if not self.built:
             self.build(x.shape)
         validation.check_shape(x, self.x_shape, argument)
-        validation.check_finite(x, argument)
         if self.x_shape == self.target_shape:
-            self.check_support(x, argument)
+            self.check_support(x, argument)  # which must be finite too
+        else:
+            validation.check_finite(x, argument)
         return x
 
 

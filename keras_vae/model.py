@@ -262,20 +262,25 @@ class VAE(CheckedModel):
         """
         validation.positive_integer(num_samples, "num_samples", "the number of draws of z")
         self._rewind_evaluation_noise()
-        chunks = _chunks(num_samples, 50)
-        sums = [self._run("log_weight", x, batch_size, k, verbose=verbose) for k in chunks]
+        x = self._checked(x)
+        endpoints = [self._endpoints.get("log_weight", k) for k in _chunks(num_samples, 50)]
+        sums = [endpoint.run(x, batch_size, verbose=verbose) for endpoint in endpoints]
         return functools.reduce(np.logaddexp, sums) - np.log(num_samples)
 
     def anomaly_score(self, x, batch_size=None, verbose=0):
         """How strange each example is, (N,): the negative ELBO in nats."""
         return -self.elbo(x, batch_size, verbose)
 
-    def _run(self, name, x, batch_size, *arguments, **options):
-        if validation.is_array(x):
-            x = validation.as_numeric(x)
-            one = self.built and x.shape == self.x_shape
-            x = self._check_input(x[None] if one else x)
-        return self._endpoints.get(name, *arguments).run(x, batch_size, **options)
+    def _run(self, name, x, batch_size, **options):
+        return self._endpoints.get(name).run(self._checked(x), batch_size, **options)
+
+    def _checked(self, x):
+        """An array as a batch (one example: a batch of one) or ValueError; pipelines as they are."""
+        if not validation.is_array(x):
+            return x
+        x = validation.as_numeric(x)
+        one = self.built and x.shape == self.x_shape
+        return self._check_input(x[None] if one else x)
 
     def _mean_code(self, x):
         return self.posterior.mean(self.posterior(self.encoder(x)))
