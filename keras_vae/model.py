@@ -275,7 +275,7 @@ class VAE(CheckedModel):
         return self._endpoints.get(name).run(self._checked(x), batch_size, **options)
 
     def _checked(self, x):
-        """An array as a batch (one example: a batch of one) or ValueError; pipelines as they are."""
+        """An array as a batch, of one if it is one example; pipelines as they are."""
         if not validation.is_array(x):
             return x
         x = validation.as_numeric(x)
