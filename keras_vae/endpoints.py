@@ -27,7 +27,7 @@ class Endpoint(keras.Model):
         if not validation.is_array(x):
             return self.predict(x, **options)
         batch_size = batch_size or BATCH_SIZE
-        if len(x) <= batch_size:
+        if len(x["x"] if isinstance(x, dict) else x) <= batch_size:
             return keras.ops.convert_to_numpy(self(x, training=False))
         return self.predict(x, batch_size=batch_size, **options)
 

@@ -13,7 +13,8 @@ class CheckedModel(Trainer):
     """A `Trainer` that refuses bad input before the first step.
 
     A subclass has `build(input_shape)`, which sets `x_shape` and `target_shape`; `trackers`, in the
-    order of the logs; and `check_support(x, argument)`, which refuses values out of its support.
+    order of the logs; `condition_dim`, the length of the condition or None; `check_support(x,
+    argument)`, which refuses values out of its support; and `fill_missing(x, mask)`.
     """
 
     @functools.wraps(keras.Model.fit)
@@ -59,8 +60,10 @@ class CheckedModel(Trainer):
         """x, y and sample_weight as Keras should get them, or ValueError."""
         x, y, weights = call.get("x"), call.get("y"), call.get("sample_weight")
         if validation.is_array(x):
-            x = validation.as_numeric(x, argument) if isinstance(x, (list, dict)) else x
-            y = x if y is None and weights is not None else y  # Keras drops weights without y
+            x = validation.as_numeric(x, argument) if isinstance(x, list) else x
+            x = _arrays(x) if isinstance(x, dict) else x
+            if y is None and weights is not None:  # Keras drops weights without y
+                y = x["x"] if isinstance(x, dict) else x
             self._check_batch(x, y, weights, argument)
         elif x is not None:
             x, first = validation.peek(x, argument)
@@ -69,26 +72,50 @@ class CheckedModel(Trainer):
         return {"x": x, "y": y, "sample_weight": weights}
 
     def _check_batch(self, x, y, weights, argument="x"):
-        x = self._check_input(x, argument)
+        batch = _arrays(x, argument)
+        self._check_input(batch, argument, is_target=y is None or y is batch["x"])
         if y is None:
-            validation.check_target(x, self.target_shape, argument)
+            validation.check_target(batch["x"], self.target_shape, argument)
         else:
             y = validation.as_numeric(y, "y")
             validation.check_target(y, self.target_shape, "y")
-            self.check_support(y, "y")
+            self._check_values(y, batch.get("mask"), "y")
         if weights is not None:
-            validation.check_weights(validation.as_numeric(weights, "sample_weight"), len(x))
+            weights = validation.as_numeric(weights, "sample_weight")
+            validation.check_weights(weights, len(batch["x"]))
 
-    def _check_input(self, x, argument="x"):
-        x = validation.as_numeric(x, argument)
+    def _check_input(self, x, argument="x", is_target=True):
+        """x, or a dict of x, condition and mask, as arrays; ValueError if they do not fit.
+
+        `is_target` says that x is reconstructed, and so must lie in the support.
+        """
+        batch = _arrays(x, argument)
+        values, condition, mask = (batch.get(key) for key in ("x", "condition", "mask"))
         if not self.built:
-            self.build(x.shape)
-        validation.check_shape(x, self.x_shape, argument)
-        if self.x_shape == self.target_shape:
-            self.check_support(x, argument)  # which must be finite too
+            self.build(values.shape)
+        validation.check_shape(values, self.x_shape, argument)
+        validation.check_condition(condition, len(values), self.condition_dim)
+        if mask is not None:
+            validation.check_mask(mask, values.shape)
+            validation.check_target(values, self.target_shape, argument)
+        if is_target and self.x_shape == self.target_shape:
+            self._check_values(values, mask, argument)
         else:
-            validation.check_finite(x, argument)
-        return x
+            seen = values if mask is None else values[mask.astype("bool")]
+            validation.check_finite(seen, argument) if seen.size else None
+        return batch if isinstance(x, dict) else values
+
+    def _check_values(self, values, mask, argument):
+        if mask is not None:
+            values = self.fill_missing(values, mask)
+        self.check_support(values, argument)  # which must be finite too
+
+
+def _arrays(x, argument="x"):
+    """A batch as a dict of NumPy arrays."""
+    parts = validation.parts_of(x)
+    names = {"x": argument}
+    return {key: validation.as_numeric(v, names.get(key, key)) for key, v in parts.items()}
 
 
 def _bind(method, model, args, kwargs):

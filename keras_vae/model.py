@@ -17,9 +17,9 @@ from keras_vae import (
     validation,
 )
 from keras_vae import random as noise
-from keras_vae.endpoints import Endpoints
+from keras_vae.endpoints import BATCH_SIZE, Endpoints
 from keras_vae.inputs import CheckedModel
-from keras_vae.part import constructor_arguments, from_arguments, register
+from keras_vae.part import Part, build_once, constructor_arguments, from_arguments, register
 
 
 @register
@@ -77,7 +77,7 @@ class VAE(CheckedModel):
         self.encoder = encoder
         self.decoder = decoder
         self.posterior = posterior or posteriors.DiagonalNormal(_latent_dim(decoder))
-        self.prior = prior or priors.StandardNormal()
+        self.prior = prior or priors.default(self.posterior)
         self.likelihood = likelihood or likelihoods.Bernoulli()
         self.objective = objective or objectives.ELBO()
         self.penalties = list(penalties)
@@ -87,18 +87,22 @@ class VAE(CheckedModel):
         names = ["loss", "reconstruction_loss", "kl_loss", *(p.name for p in self.penalties)]
         self.trackers = [keras.metrics.Mean(name=name) for name in names]
         self._endpoints = Endpoints(self)
+        self.encoder_takes_condition = condition_length(encoder) is not None
+        self.decoder_takes_condition = condition_length(decoder) is not None
+        self.condition_dim = condition_length(encoder) or condition_length(decoder)
         if encoder.built and decoder.built and getattr(encoder, "input_shape", None):
-            self.build(encoder.input_shape)
+            self.build(first_input_shape(encoder))
 
     def build(self, input_shape):
         """Builds all parts for x of `input_shape` (with the batch), and checks that they fit."""
         if self.built:
             return
-        features = self.encoder(keras.KerasTensor((None, *input_shape[1:])))
+        condition = keras.KerasTensor((None, self.condition_dim)) if self.condition_dim else None
+        features = self._features(keras.KerasTensor((None, *input_shape[1:])), condition)
         self.posterior(features)
         code = keras.KerasTensor((None, self.posterior.latent_dim))
         try:
-            raw = self.decoder(code)
+            raw = self._raw(code, condition)
         except ValueError as error:
             raise ValueError(
                 f"`decoder` must take codes of the posterior's latent_dim, (B, {code.shape[1]}). "
@@ -106,37 +110,56 @@ class VAE(CheckedModel):
             ) from error
         self.x_shape = tuple(input_shape[1:])
         self.target_shape = self.likelihood.example_shape(raw.shape[1:])
-        for part, shape in ((self.prior, code.shape), (self.likelihood, raw.shape)):
-            if not part.built:  # a loaded part is
-                part.build(shape)
+        build_once(self.prior, code.shape)
+        build_once(self.likelihood, raw.shape)
+        self._check_parts()
         self.built = True
+
+    def _check_parts(self):
+        if self.posterior.space != self.prior.space:
+            raise ValueError(
+                "`prior` must be one for the codes of the posterior, because the KL compares the "
+                "two; leave it out for the standard one. Received: posterior="
+                f"{type(self.posterior).__name__} ({self.posterior.space}), prior="
+                f"{type(self.prior).__name__} ({self.prior.space})"
+            )
+        for part in (self.posterior, self.prior, self.objective, *self.penalties):
+            if isinstance(part, Part):
+                part.check_model(self)
 
     # The mathematics: backend-free, traced.
 
     def call(self, x, training=False):
         """Encodes x, draws codes and decodes them.
 
-        Returns a dict: `q`, what the posterior says of the batch; `z`, draws (K, B, D); `raw`,
-        the decoder's output for each, (K, B, …).
+        Args:
+            x: the examples, or a dict of `x`, and of `condition` and `mask` where there are.
+
+        Returns a dict: `q`, what the posterior says of the batch; `z`, draws (K, B, D);
+        `log_posterior`, their log q(z|x), (K, B); `raw`, the decoder's output for each, (K, B, …).
         """
-        q = self.posterior(self.encoder(x))
-        z = self.posterior.sample(
-            q, self.objective.num_samples, self.train_noise if training else self.eval_noise
-        )
-        return {"q": q, "z": z, "raw": self._decode_draws(z)}
+        return self._draw_and_decode(x, self.objective.num_samples, training)
+
+    def _draw_and_decode(self, batch, num_samples, training=False):
+        _, condition, _ = self._unpack(batch)
+        q = self._q(batch)
+        seed, step = (self.train_noise, self._step()) if training else (self.eval_noise, None)
+        z, log_posterior = self.posterior.draw(q, num_samples, seed, step)
+        raw = self._decode_draws(z, condition)
+        return {"q": q, "z": z, "log_posterior": log_posterior, "raw": raw}
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """This replica's share of the loss, in nats; updates the trackers of the logs."""
+        x, condition, mask = self._unpack(x)
         target = x if y is None else y
         weights = ops.ones_like(y_pred["z"][0, :, 0])
         if sample_weight is not None:
             weights = weights * ops.cast(sample_weight, weights.dtype)
+        density = self.likelihood.log_prob
         if training:
-            log_likelihood = self.likelihood.training_log_prob(target, y_pred["raw"], weights)
-        else:
-            log_likelihood = self.likelihood.log_prob(target, y_pred["raw"])
-        terms = self._terms(log_likelihood, y_pred["q"], y_pred["z"])
-        step = self.optimizer.iterations
+            density = functools.partial(self.likelihood.training_log_prob, weights=weights)
+        terms = self._terms(target, condition, mask, y_pred, density, weights, training)
+        step = self._step()
         penalties = [penalty.loss(terms, step) for penalty in self.penalties]
         total = self.objective.loss(terms, step) + sum(penalties)
         extra = sum(ops.sum(loss) for loss in self.losses)
@@ -147,28 +170,71 @@ class VAE(CheckedModel):
         return replicas.share_of_mean(total, weights) + extra / replicas.count()
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
-        """Compares the target with the mean of p(x|z) of the first draw."""
-        target = x if y is None else y
-        mean = self.likelihood.mean(y_pred["raw"][0])
+        """Compares the target with the mean of p(x|z) of the first draw; missing values agree."""
+        x, _, mask = self._unpack(x)
+        target, mean = x if y is None else y, self.likelihood.mean(y_pred["raw"][0])
+        if mask is not None:
+            target = ops.where(mask, ops.cast(target, mean.dtype), mean)
         return super().compute_metrics(x, target, mean, sample_weight)
 
-    def _decode_draws(self, z):
+    def _step(self):
+        optimizer = getattr(self, "optimizer", None)
+        return 0 if optimizer is None else optimizer.iterations
+
+    def _unpack(self, batch):
+        """(x with missing values filled, condition as vectors or None, mask as booleans or None)."""
+        if not isinstance(batch, dict):
+            return batch, None, None
+        x, condition, mask = (batch.get(key) for key in ("x", "condition", "mask"))
+        if mask is not None:
+            mask = ops.cast(mask, "bool")
+            x = self.likelihood.filled(x, mask)
+        if condition is not None:
+            condition = self._vectors(condition)
+        return x, condition, mask
+
+    def _vectors(self, condition):
+        """Class indices (B,) as one-hot vectors, vectors (B, C) as they are."""
+        if len(condition.shape) == 1:
+            return ops.one_hot(ops.cast(condition, "int32"), self.condition_dim)
+        return ops.cast(condition, "float32")
+
+    def _features(self, x, condition):
+        return self.encoder([x, condition] if self.encoder_takes_condition else x)
+
+    def _raw(self, z, condition):
+        return self.decoder([z, condition] if self.decoder_takes_condition else z)
+
+    def _decode_draws(self, z, condition):
         draws, batch, latent_dim = ops.shape(z)
-        raw = ops.cast(self.decoder(ops.reshape(z, (-1, latent_dim))), "float32")
+        if condition is not None:
+            condition = ops.tile(condition, (draws, 1))
+        raw = ops.cast(self._raw(ops.reshape(z, (-1, latent_dim)), condition), "float32")
         return ops.reshape(raw, (draws, batch, *raw.shape[1:]))
 
-    def _terms(self, log_likelihood, q, z):
-        log_posterior = self.posterior.log_prob(q, z)
-        log_prior = self.prior.log_prob(z)
+    def _terms(self, target, condition, mask, y_pred, density, weights=None, training=False):
+        """The `Terms` of a batch, with `density(target, raw, mask=…)` as log p(x|z)."""
+        q, z, log_posterior = (y_pred[key] for key in ("q", "z", "log_posterior"))
+        prior = self.prior.given(self, condition)
+        log_prior = prior.log_prob(z)
+        kl = divergences.kl_summands(self.posterior, q, prior, log_posterior, log_prior)
+
+        def log_joint(z):
+            raw = self._decode_draws(z, condition)
+            return density(target, raw, mask=mask) + prior.log_prob(z)
+
         return objectives.Terms(
-            log_likelihood=log_likelihood,
-            kl=divergences.kl(self.posterior, q, self.prior, log_posterior, log_prior),
+            log_likelihood=density(target, y_pred["raw"], mask=mask),
+            kl_summands=kl,
             log_posterior=log_posterior,
             log_prior=log_prior,
             z=z,
             q=q,
             posterior=self.posterior,
-            prior=self.prior,
+            prior=prior,
+            weights=ops.ones_like(z[0, :, 0]) if weights is None else weights,
+            log_joint=log_joint,
+            seed=self.train_noise if training else self.eval_noise,
         )
 
     # Keras' verbs.
@@ -193,6 +259,10 @@ class VAE(CheckedModel):
         """Refuses values that the likelihood gives no probability."""
         self.likelihood.check_support(x, argument)
 
+    def fill_missing(self, x, mask):
+        """A NumPy array with values of the support where the mask is False."""
+        return ops.convert_to_numpy(self.likelihood.filled(x, np.asarray(mask, "bool")))
+
     def reset_metrics(self):
         """Also rewinds the noise of evaluation, so that `evaluate` gives the same twice."""
         super().reset_metrics()
@@ -211,31 +281,47 @@ class VAE(CheckedModel):
         """
         return self._run("sample_code" if sample else "mean_code", x, batch_size, verbose=verbose)
 
-    def decode(self, z, batch_size=None, verbose=0):
-        """Mean of p(x|z) for codes z of (N, D), in data space, (N, …)."""
+    def decode(self, z, batch_size=None, verbose=0, condition=None):
+        """Mean of p(x|z) for codes z of (N, D), in data space, (N, …).
+
+        Args:
+            condition: of a conditional model: one class or vector for all, or one for each code.
+        """
         z = np.asarray(z, "float32")
         if z.ndim != 2 or z.shape[1] != self.posterior.latent_dim:
             raise ValueError(
                 f"`z` must have the shape (codes, {self.posterior.latent_dim}), the latent size "
                 f"of the posterior. Received: z with shape={z.shape}"
             )
+        z = self._with_condition(z, condition)
         return self._endpoints.get("decode").run(z, batch_size, verbose=verbose)
 
-    def generate(self, n, temperature=1.0, seed=None, batch_size=None, verbose=0):
+    def generate(
+        self, n, temperature=1.0, seed=None, batch_size=None, verbose=0, condition=None
+    ):
         """`n` new examples, (n, …): means of p(x|z) at draws from the prior.
 
         Args:
             n: int, how many.
             temperature: scales the standard deviation of the prior; below 1 is more typical.
             seed: int; the same seed gives the same draws.
+            condition: of a conditional model: one class or vector for all, or one for each.
         """
         n = validation.positive_integer(n, "n", "how many examples to generate")
         seed = noise.new_seed() if seed is None else seed
-        draws = self.prior.sample(n, keras.random.SeedGenerator(seed), temperature)
-        return self.decode(ops.convert_to_numpy(draws), batch_size, verbose)
+        rows = self._conditions(n, condition)
+        vectors = None if rows is None else self._vectors(rows)
+        prior = self.prior.given(self, vectors)
+        draws = prior.sample(n, keras.random.SeedGenerator(seed), temperature)
+        return self.decode(ops.convert_to_numpy(draws), batch_size, verbose, rows)
 
-    def interpolate(self, a, b, steps):
-        """Decodes `steps` codes on the straight line from that of example a to that of b."""
+    def interpolate(self, a, b, steps, condition=None):
+        """Decodes `steps` codes on the straight line from that of example a to that of b.
+
+        Args:
+            a, b: one example each; dicts with a `condition` where the encoder takes one.
+            condition: of a conditional model, for the decoder: one class or vector.
+        """
         validation.positive_integer(steps, "steps", "the number of examples on the line")
         start, end = self.encode(a), self.encode(b)
         if len(start) != 1 or len(end) != 1:
@@ -244,7 +330,79 @@ class VAE(CheckedModel):
                 f"Received: {len(start)} and {len(end)} examples"
             )
         fraction = np.linspace(0.0, 1.0, steps, dtype="float32")[:, None]
-        return self.decode(start + fraction * (end - start))
+        return self.decode(start + fraction * (end - start), condition=condition)
+
+    def impute(self, x, mask, num_samples=100, condition=None, batch_size=None, verbose=0):
+        """x with its missing entries filled by their mean given the observed ones, (N, …).
+
+        The mean of p(x|z) over draws of z, weighted by how well each explains what is observed.
+
+        Args:
+            x: (N, …); what is at missing entries does not matter, NaN included.
+            mask: like x: 1 or True where x is observed, 0 or False where it is missing.
+            num_samples: draws of z for each example.
+            condition: of a conditional model: one class or vector for all, or one for each.
+
+        Reference: Mattei and Frellsen, MIWAE (arXiv:1812.02633), equation 12.
+        """
+        validation.positive_integer(num_samples, "num_samples", "the number of draws of z")
+        x = {"x": x, "mask": mask}
+        rows = self._conditions(len(x["x"]), condition)
+        x = self._checked(x if rows is None else x | {"condition": rows})
+        self._rewind_evaluation_noise()
+        batch_size = batch_size or max(1, BATCH_SIZE // num_samples)
+        endpoint = self._endpoints.get("impute", num_samples)
+        filled = endpoint.run(x, batch_size, verbose=verbose)
+        return np.where(np.asarray(x["mask"], "bool"), x["x"], filled).astype("float32")
+
+    def fit_prior(self, x, prior=None, learning_rate=1e-2, **fit_arguments):
+        """A model with the same networks and a prior that is fitted to the codes of x.
+
+        Where the codes are not spread like the prior, `generate` draws where the decoder knows
+        nothing. The new prior goes the rest of the way: it maximises the ELBO with all else held
+        fixed. The new model shares the networks, and generates, scores and saves with its prior.
+
+        Args:
+            x: any input of `fit`.
+            prior: by default `priors.NormalMixture(10)`; or a `priors.FlowPrior()`, another.
+            learning_rate: number or schedule, of Adam.
+            fit_arguments: `epochs`, `batch_size`, `validation_data` and the others of `fit`.
+
+        Returns the new `VAE`, with the optimizer of this one in its first state, if it is compiled.
+
+        Example:
+
+        ```python
+        vae = vae.fit_prior(x, keras_vae.priors.FlowPrior(), epochs=20)
+        vae.generate(16)
+        ```
+
+        References: Ghosh et al., From Variational to Deterministic Autoencoders
+        (arXiv:1903.12436), section 5; Dai and Wipf (arXiv:1903.05789), section 3.
+        """
+        prior = prior or priors.NormalMixture(10)
+        with self.strategy_scope():
+            fitting = self._with(prior, objectives.ELBO(), ())
+            fitted = self._with(prior, self.objective, self.penalties)
+            fitting.compile(keras.optimizers.Adam(learning_rate))
+            if self.compiled:
+                fitted.compile(self.optimizer.from_config(self.optimizer.get_config()))
+        held = [v for part in (self.encoder, self.decoder, self.posterior, self.likelihood)
+                for v in part.trainable_variables]  # fmt: skip
+        if validation.is_array(x):
+            prior.start_from(self.encode(_first_rows(x, 10_000), sample=True), self.seed)
+        for variable in held:
+            variable.trainable = False
+        try:
+            fitting.fit(x, **fit_arguments)
+        finally:
+            for variable in held:
+                variable.trainable = True
+        return fitted
+
+    def _with(self, prior, objective, penalties):
+        parts = (self.encoder, self.decoder, self.posterior, prior, self.likelihood)
+        return VAE(*parts, objective, penalties, self.seed)
 
     def elbo(self, x, batch_size=None, verbose=0):
         """The evidence lower bound (beta = 1) of each example in nats, (N,), from one draw."""
@@ -278,35 +436,72 @@ class VAE(CheckedModel):
         """An array as a batch, of one if it is one example; pipelines as they are."""
         if not validation.is_array(x):
             return x
-        x = validation.as_numeric(x)
-        one = self.built and x.shape == self.x_shape
-        return self._check_input(x[None] if one else x)
+        batch = {key: validation.as_numeric(v, key) for key, v in validation.parts_of(x).items()}
+        if self.built and batch["x"].shape == self.x_shape:
+            batch = {key: np.asarray(v)[None] for key, v in batch.items()}
+        return self._check_input(batch if isinstance(x, dict) else batch["x"])
 
-    def _mean_code(self, x):
-        return self.posterior.mean(self.posterior(self.encoder(x)))
+    def _conditions(self, rows, condition):
+        """A condition for each of so many rows, from one for all or one for each; or None."""
+        if condition is None:
+            validation.check_condition(None, rows, self.decoder_takes_condition and self.condition_dim)
+            return None
+        condition = validation.as_numeric(np.atleast_1d(condition), "condition")
+        if condition.ndim == 1 and condition.dtype.kind == "f" and len(condition) != rows:
+            condition = condition[None]  # one vector
+        if len(condition) == 1:
+            condition = np.repeat(condition, rows, axis=0)
+        validation.check_condition(condition, rows, self.condition_dim)
+        return condition
 
-    def _sample_code(self, x):
-        return self.posterior.sample(self.posterior(self.encoder(x)), 1, self.eval_noise)[0]
+    def _with_condition(self, z, condition):
+        rows = self._conditions(len(z), condition)
+        return z if rows is None else {"x": z, "condition": rows}
 
-    def _decode(self, z):
-        return self.likelihood.mean(ops.cast(self.decoder(z), "float32"))
+    def _q(self, batch):
+        x, condition, _ = self._unpack(batch)
+        return self.posterior(self._features(x, condition))
 
-    def _reconstruct(self, x):
-        return self._decode(self._mean_code(x))
+    def _mean_code(self, batch):
+        return self.posterior.mean(self._q(batch))
 
-    def _elbo(self, x):
-        return self._log_weights(x, 1, closed_kl=True)[0]
+    def _sample_code(self, batch):
+        return self.posterior.sample(self._q(batch), 1, self.eval_noise)[0]
 
-    def _log_weight(self, x, num_samples):
-        return ops.logsumexp(self._log_weights(x, num_samples), axis=0)
+    def _decode(self, batch):
+        z, condition = batch, None
+        if isinstance(batch, dict):
+            z, condition = batch["x"], self._vectors(batch["condition"])
+        return self.likelihood.mean(self._decode_draws(z[None], condition)[0])
 
-    def _log_weights(self, x, num_samples, closed_kl=False):
-        """log p(x, z) - log q(z|x) for draws of z, (K, B); or with the KL in closed form."""
-        q = self.posterior(self.encoder(x))
-        z = self.posterior.sample(q, num_samples, self.eval_noise)
-        terms = self._terms(self.likelihood.log_prob(x, self._decode_draws(z)), q, z)
-        kl = terms.kl if closed_kl else terms.log_posterior - terms.log_prior
-        return terms.log_likelihood - kl
+    def _reconstruct(self, batch):
+        _, condition, _ = self._unpack(batch)
+        raw = self._decode_draws(self._mean_code(batch)[None], condition)
+        return self.likelihood.mean(raw[0])
+
+    def _elbo(self, batch):
+        terms, _ = self._evaluate(batch, 1)
+        return terms.log_likelihood[0] - terms.kl
+
+    def _log_weight(self, batch, num_samples):
+        return ops.logsumexp(self._log_weights(batch, num_samples)[0], axis=0)
+
+    def _impute(self, batch, num_samples):
+        log_weights, raw = self._log_weights(batch, num_samples)
+        shares = ops.softmax(log_weights, axis=0)
+        means = ops.cast(self.likelihood.mean(raw), "float32")
+        return ops.sum(ops.reshape(shares, (*shares.shape, *[1] * len(self.target_shape))) * means, 0)
+
+    def _log_weights(self, batch, num_samples):
+        """log p(x, z) - log q(z|x) for draws of z, (K, B), and what the decoder emits for them."""
+        terms, raw = self._evaluate(batch, num_samples)
+        return terms.log_likelihood + terms.log_prior - terms.log_posterior, raw
+
+    def _evaluate(self, batch, num_samples):
+        """The `Terms` of a batch, and what the decoder emits for the draws."""
+        x, condition, mask = self._unpack(batch)
+        draws = self._draw_and_decode(batch, num_samples)
+        return self._terms(x, condition, mask, draws, self.likelihood.log_prob), draws["raw"]
 
     # Saving.
 
@@ -346,8 +541,20 @@ class VAE(CheckedModel):
             return from_arguments(cls, config)
 
 
+def condition_length(network):
+    """C where a functional model takes (x or z, condition (B, C)), else None."""
+    inputs = getattr(network, "inputs", None) or ()
+    return inputs[1].shape[-1] if len(inputs) == 2 else None
+
+
+def first_input_shape(network):
+    """The input shape of x or z, for networks with a condition too; None if not known."""
+    shape = getattr(network, "input_shape", None)
+    return shape[0] if isinstance(shape, list) else shape
+
+
 def _latent_dim(decoder):
-    shape = getattr(decoder, "input_shape", None)
+    shape = first_input_shape(decoder)
     if shape is None:
         raise ValueError(
             "`posterior` must be given where the decoder does not know its input shape, because "
@@ -355,6 +562,10 @@ def _latent_dim(decoder):
             f"decoder={decoder!r}"
         )
     return shape[-1]
+
+
+def _first_rows(x, count):
+    return {k: v[:count] for k, v in x.items()} if isinstance(x, dict) else x[:count]
 
 
 def _chunks(total, largest):

@@ -6,8 +6,9 @@ from typing import Any, NamedTuple
 import keras
 from keras import ops
 
-from keras_vae import validation
+from keras_vae import replicas, validation
 from keras_vae.part import Part, register
+from keras_vae.validation import number_or_schedule, positive_integer
 
 
 class Terms(NamedTuple):
@@ -15,8 +16,8 @@ class Terms(NamedTuple):
 
     log_likelihood: Any
     """log p(x|z), (K, B)."""
-    kl: Any
-    """KL(q(z|x) || p(z)), (B,)."""
+    kl_summands: Any
+    """KL(q(z|x) || p(z)), by dimension (B, D) where it is a sum over them, else (B, 1)."""
     log_posterior: Any
     """log q(z|x), (K, B)."""
     log_prior: Any
@@ -27,6 +28,18 @@ class Terms(NamedTuple):
     """What the posterior returned for the batch."""
     posterior: Any
     prior: Any
+    """The prior, given the condition where there is one."""
+    weights: Any
+    """Sample weights, (B,)."""
+    log_joint: Any
+    """Function of z (K, B, D): log p(x, z), (K, B); runs the decoder."""
+    seed: Any
+    """The generator of this step's noise."""
+
+    @property
+    def kl(self):
+        """KL(q(z|x) || p(z)), (B,)."""
+        return ops.sum(self.kl_summands, axis=-1)
 
 
 @register
@@ -40,6 +53,11 @@ class ELBO(Part):
         beta: weight of the KL: a non-negative number, or a
             `keras.optimizers.schedules.LearningRateSchedule` of the optimizer's steps.
         num_samples: draws of z an example, averaged.
+        free_bits: nats that each latent dimension may hold at no cost: where the batch's mean KL
+            of a dimension is below, that counts instead and has no gradient. Against collapse.
+            The KL of posteriors that it does not split by dimension counts as one.
+        capacity: None, or nats, a number or a schedule: the KL term is then
+            beta · |mean KL of the batch - capacity|, with a large beta.
 
     Example:
 
@@ -48,58 +66,165 @@ class ELBO(Part):
     ```
 
     References: Kingma and Welling (arXiv:1312.6114), equation 3; Higgins et al., beta-VAE
-    (ICLR 2017), equation 4.
+    (ICLR 2017), equation 4; free bits: Kingma et al. (arXiv:1606.04934), equation 15; capacity:
+    Burgess et al., Understanding Disentangling in beta-VAE (arXiv:1804.03599), equation 8.
     """
 
-    def __init__(self, beta=1.0, num_samples=1, **kwargs):
+    def __init__(self, beta=1.0, num_samples=1, free_bits=0.0, capacity=None, **kwargs):
         super().__init__(**kwargs)
-        schedule = isinstance(beta, keras.optimizers.schedules.LearningRateSchedule)
-        if not schedule and not (validation.is_number(beta) and beta >= 0):
-            raise ValueError(
-                "`beta` must be a non-negative number or a learning-rate schedule: it weights the "
-                f"KL divergence. Received: beta={beta!r}"
-            )
-        self.beta = beta if schedule else float(beta)
-        self.num_samples = validation.positive_integer(
+        self.beta = number_or_schedule(beta, "beta", "it weights the KL divergence")
+        self.num_samples = positive_integer(
             num_samples, "num_samples", "the number of draws of z for an example"
         )
+        self.free_bits = number_or_schedule(free_bits, "free_bits", "nats a latent dimension")
+        self.capacity = capacity
+        if capacity is not None:
+            self.capacity = number_or_schedule(capacity, "capacity", "nats of KL an example")
 
     def loss(self, terms, step):
         """The loss of each example in nats, (B,), at an optimizer step."""
-        beta = self.beta(step) if callable(self.beta) else self.beta
-        return beta * terms.kl - ops.mean(terms.log_likelihood, axis=0)
+        return _at(self.beta, step) * self._kl_term(terms, step) - ops.mean(
+            terms.log_likelihood, axis=0
+        )
+
+    def _kl_term(self, terms, step):
+        """(B,), of which the batch's weighted mean is the KL term."""
+        summands = terms.kl_summands
+        if callable(self.free_bits) or self.free_bits > 0:
+            least = _at(self.free_bits, step)
+            enough = replicas.mean(summands, terms.weights) > least
+            summands = ops.where(enough, summands, least)
+        kl = ops.sum(summands, axis=-1)
+        if self.capacity is None:
+            return kl
+        distance = kl - _at(self.capacity, step)
+        return ops.sign(replicas.mean(distance, terms.weights)) * distance
+
+
+def _at(number_or_schedule, step):
+    return number_or_schedule(step) if callable(number_or_schedule) else number_or_schedule
 
 
 @register
 class IWAE(Part):
     """-log (1/K) Σ_k p(x|z_k) p(z_k) / q(z_k|x): the negative importance-weighted bound, (B,).
 
-    Never looser than the ELBO in expectation, and tighter with more draws.
+    Never looser than the ELBO in expectation, and tighter with more draws. The gradient for the
+    encoder, though, drowns in noise with more draws; the options are the known remedies.
 
     Args:
         num_samples: int, K, draws of z for each example.
-        stick_the_landing: whether to drop from the gradient the part that runs through the
-            parameters of q at fixed z. Its mean is 0 for K = 1, where this only removes noise,
-            all of it once q is exact; for larger K it is biased.
+        gradient: how the encoder gets its gradient; the loss is the same.
+            `"standard"`: by differentiating it.
+            `"sticking_the_landing"`: without the part that runs through the parameters of q at
+            fixed z. Its mean is 0 for K = 1, where this only removes noise, all of it once q is
+            exact; for larger K it is biased.
+            `"doubly_reparameterized"` (DReG): without bias for any K, and better with more draws.
+            Runs the decoder twice.
+            `"partial"` (PIWAE): that of `num_groups` averaged bounds, while decoder and prior get
+            that of one bound of all draws. Runs the decoder twice.
+        num_groups: int that divides K: the average of so many bounds of K / num_groups draws
+            each (MIWAE); 1 is the IWAE, K is the ELBO.
+        elbo_weight: in [0, 1]: mixes the ELBO in (CIWAE).
 
-    Example: `keras_vae.objectives.IWAE(num_samples=5)`.
+    Example: `keras_vae.objectives.IWAE(num_samples=8, gradient="doubly_reparameterized")`.
 
     References: Burda et al. (arXiv:1509.00519), equation 8; Roeder et al., Sticking the Landing
-    (arXiv:1703.09194).
+    (arXiv:1703.09194); Tucker et al., Doubly Reparameterized Gradient Estimators
+    (arXiv:1810.04152), equation 8; Rainforth et al., Tighter Variational Bounds are Not
+    Necessarily Better (arXiv:1802.04537), section 4.
     """
 
-    def __init__(self, num_samples=5, stick_the_landing=False, **kwargs):
+    gradients = ("standard", "sticking_the_landing", "doubly_reparameterized", "partial")
+
+    def __init__(
+        self, num_samples=5, gradient="standard", num_groups=1, elbo_weight=0.0, **kwargs
+    ):
         super().__init__(**kwargs)
-        self.num_samples = validation.positive_integer(
+        self.num_samples = positive_integer(
             num_samples, "num_samples", "the number of draws of z for an example"
         )
-        self.stick_the_landing = stick_the_landing
+        if gradient not in self.gradients:
+            raise ValueError(
+                f"`gradient` must be one of {self.gradients}: how the encoder gets its gradient. "
+                f"Received: gradient={gradient!r}"
+            )
+        self.gradient = gradient
+        self.num_groups = positive_integer(num_groups, "num_groups", "how many bounds to average")
+        if self.num_samples % self.num_groups:
+            raise ValueError(
+                "`num_groups` must divide `num_samples`, because every bound has as many draws. "
+                f"Received: num_groups={num_groups}, num_samples={num_samples}"
+            )
+        if not (validation.is_number(elbo_weight) and 0 <= elbo_weight <= 1):
+            raise ValueError(
+                "`elbo_weight` must be a number in [0, 1]: the share of the ELBO in the loss. "
+                f"Received: elbo_weight={elbo_weight!r}"
+            )
+        self.elbo_weight = float(elbo_weight)
+
+    def check_model(self, vae):
+        needed = self.gradient in ("sticking_the_landing", "doubly_reparameterized")
+        if needed and not getattr(vae.posterior, "invertible", True):
+            raise ValueError(
+                f'`gradient="{self.gradient}"` must have a posterior with a density at any z, '
+                "because it holds q fixed under the draws; flows.Planar has no inverse. "
+                f"Received: posterior={type(vae.posterior).__name__}"
+            )
 
     def loss(self, terms, step):
         """The loss of each example in nats, (B,)."""
         log_posterior = terms.log_posterior
-        if self.stick_the_landing:
+        if self.gradient in ("sticking_the_landing", "doubly_reparameterized"):
             fixed = keras.tree.map_structure(ops.stop_gradient, terms.q)
             log_posterior = terms.posterior.log_prob(fixed, terms.z)
         log_weights = terms.log_likelihood + terms.log_prior - log_posterior
-        return math.log(self.num_samples) - ops.logsumexp(log_weights, axis=0)
+        if self.gradient == "doubly_reparameterized":
+            return -self._doubly_reparameterized(log_weights, terms)
+        if self.gradient == "partial":
+            return -self._partial(log_weights, terms)
+        return -self._bound(log_weights, self.num_groups)
+
+    def _bound(self, log_weights, num_groups):
+        """The bound of log-weights (K, B): (B,)."""
+        grouped = self._grouped(log_weights, num_groups)
+        draws = self.num_samples // num_groups
+        tight = ops.mean(ops.logsumexp(grouped, axis=1), axis=0) - math.log(draws)
+        if self.elbo_weight == 0:
+            return tight
+        return self.elbo_weight * ops.mean(log_weights, axis=0) + (1 - self.elbo_weight) * tight
+
+    def _grouped(self, log_weights, num_groups):
+        shape = (num_groups, self.num_samples // num_groups, *ops.shape(log_weights)[1:])
+        return ops.reshape(log_weights, shape)
+
+    def _doubly_reparameterized(self, log_weights, terms):
+        """The bound, with the gradient a ∂/∂z for the encoder and w ∂/∂θ for all else.
+
+        w is the derivative of the bound by a log-weight, a the same with the square of the
+        normalised weight. Through the draws as they are, both encoder and decoder get a; the
+        decoder gets the missing w - a from draws that are held fixed.
+        """
+        normalised = ops.softmax(self._grouped(log_weights, self.num_groups), axis=1)
+        tight, elbo = (1 - self.elbo_weight) / self.num_groups, self.elbo_weight / self.num_samples
+        w, a = (
+            ops.stop_gradient(
+                ops.reshape(tight * normalised**power, ops.shape(log_weights)) + elbo
+            )
+            for power in (1, 2)
+        )
+        fixed = self._fixed_log_joint(terms)
+        surrogate = ops.sum(a * log_weights + (w - a) * fixed, axis=0)
+        value = self._bound(log_weights, self.num_groups)
+        return ops.stop_gradient(value - surrogate) + surrogate
+
+    def _partial(self, log_weights, terms):
+        """The averaged bounds, with the gradient of the one bound for all but the encoder."""
+        fixed = self._fixed_log_joint(terms) - ops.stop_gradient(terms.log_posterior)
+        one, several = self._bound(fixed, 1), self._bound(fixed, self.num_groups)
+        correction = one - several
+        value = self._bound(log_weights, self.num_groups)
+        return value + correction - ops.stop_gradient(correction)
+
+    def _fixed_log_joint(self, terms):
+        return terms.log_joint(ops.stop_gradient(terms.z))

@@ -48,6 +48,15 @@ class Part(keras.layers.Layer):
     def from_config(cls, config):
         return from_arguments(cls, config)
 
+    def check_model(self, vae):
+        """Raises ValueError if this part cannot be in the built model `vae`."""
+
+
+def build_once(part, *shapes):
+    """Builds a part that another part holds, unless loading it from a file has done so."""
+    if not part.built:
+        part.build(*shapes)
+
 
 def bounded(x, linear=10.0, margin=10.0):
     """`x` itself within ±linear, and smoothly bent to stay within ±(linear + margin) beyond.

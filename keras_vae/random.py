@@ -35,6 +35,11 @@ def uniform(shape, seed, axis=0):
     )
 
 
+def gumbel(noise):
+    """Uniform noise as Gumbel noise: the largest of log-probabilities with it is a draw of them."""
+    return -ops.log(-ops.log(ops.clip(noise, 1e-7, 1 - 1e-7)))
+
+
 def share_dropout(layer):
     """Makes a Dropout layer mask like one device would: on replicas, with rows of a global mask."""
     if hasattr(layer, "call_on_one_device") or layer.noise_shape is not None:

@@ -50,6 +50,28 @@ def all_sum(value):
     return value if replica is None else replica.all_reduce("SUM", value)
 
 
+def all_gather(value, axis=0):
+    """The rows of a tensor on all replicas, in one order on each; gradients pass through it."""
+    replica = context()
+    return value if replica is None else replica.all_gather(value, axis=axis)
+
+
+def first_row(values):
+    """The place of this replica's first row among the rows of all replicas."""
+    replica = context()
+    if replica is None:
+        return 0
+    counts = all_gather(ops.reshape(ops.cast(ops.shape(values)[0], "int32"), (1,)))
+    return ops.sum(counts[: replica.replica_id_in_sync_group])
+
+
+def mean(values, weights):
+    """The weighted mean over the examples of all replicas, for values of (rows, …)."""
+    weights = ops.reshape(weights, (-1, *[1] * (len(values.shape) - 1)))
+    total = all_sum(ops.sum(weights * values, axis=0))
+    return ops.divide_no_nan(total, all_sum(ops.sum(weights)))
+
+
 def share_of_mean(values, weights):
     """This replica's share of the global weighted mean: the shares of all replicas add up to it.
 

@@ -15,7 +15,7 @@ class Trainer(keras.Model):
 
     The shares of all replicas add up to the loss (see `replicas.share_of_mean`), and so do their
     gradients, which is what an optimizer does with them. Building it sets `x_shape` and
-    `target_shape`, the shapes of an example and of what is reconstructed.
+    `target_shape`, the shapes of an example and of what is reconstructed, and `condition_dim`.
     """
 
     if keras.backend.backend() == "tensorflow":
@@ -77,7 +77,10 @@ class Trainer(keras.Model):
             if self.strategy is None or not self.built:
                 return super()._maybe_symbolic_build(*args, **kwargs)
             shapes = (self.x_shape, self.target_shape, ())
-            batch = tuple(keras.KerasTensor((None, *shape)) for shape in shapes)
+            x, y, weights = (keras.KerasTensor((None, *shape)) for shape in shapes)
+            if self.condition_dim:
+                x = {"x": x, "condition": keras.KerasTensor((None, self.condition_dim))}
+            batch = (x, y, weights)
             with self.strategy.scope():
                 self._symbolic_build(data_batch=batch)
 

@@ -24,6 +24,18 @@ def is_number(value):
     return real and bool(np.isfinite(value))
 
 
+def number_or_schedule(value, argument, meaning, positive=False):
+    """`value` as a non-negative (or positive) float, or the schedule that it is; or ValueError."""
+    if isinstance(value, keras.optimizers.schedules.LearningRateSchedule):
+        return value
+    if not is_number(value) or value < 0 or (positive and value == 0):
+        raise ValueError(
+            f"`{argument}` must be a {'positive' if positive else 'non-negative'} number or a "
+            f"learning-rate schedule: {meaning}. Received: {argument}={value!r}"
+        )
+    return float(value)
+
+
 def is_array(x):
     """Whether `x` is the data itself (an array, tensor, list, dict) and no pipeline of batches."""
     return isinstance(x, (list, dict, np.ndarray)) or (hasattr(x, "shape") and hasattr(x, "dtype"))
@@ -67,7 +79,7 @@ def as_numeric(x, argument="x"):
     """
     if isinstance(x, dict):
         raise ValueError(
-            f"`{argument}` must be one array of examples, because the encoder takes one input. "
+            f"`{argument}` must be one array of examples. "
             f"Received: {argument}=dict with keys {sorted(map(str, x))}"
         )
     try:
@@ -90,6 +102,61 @@ def as_numeric(x, argument="x"):
     return x
 
 
+def parts_of(batch):
+    """A batch as a dict: `x`, and `condition` and `mask` if it has them."""
+    if not isinstance(batch, dict):
+        return {"x": batch}
+    if "x" not in batch or set(batch) - {"x", "condition", "mask"}:
+        raise ValueError(
+            "`x`, given as a dict, must have the key 'x' and may have 'condition' and 'mask', "
+            f"because those are what the model knows. Received: x with keys {sorted(batch)}"
+        )
+    return dict(batch)
+
+
+def check_mask(mask, shape):
+    """Refuses a mask that is not zeros and ones of the shape of x."""
+    if tuple(mask.shape) != tuple(shape):
+        raise ValueError(
+            f"`mask` must have the shape of x, {tuple(shape)}: 1 where an entry is observed, 0 "
+            f"where it is missing. Received: mask with shape={tuple(mask.shape)}"
+        )
+    if not np.all((mask == 0) | (mask == 1)):
+        raise ValueError(
+            "`mask` must hold booleans, or zeros and ones: 1 where an entry is observed. "
+            f"Received: mask with values in [{mask.min()}, {mask.max()}]"
+        )
+
+
+def check_condition(condition, rows, length):
+    """Refuses a condition that is not `rows` class indices below `length` or vectors of it."""
+    if condition is None or not length:
+        if condition is None and not length:
+            return
+        raise ValueError(
+            "`condition` must be given exactly where the encoder or the decoder has a second "
+            "input for it. "
+            + (
+                f"Received: condition=None, and networks for one of length {length}"
+                if condition is None
+                else f"Received: condition with shape={condition.shape}, and networks for none"
+            )
+        )
+    if condition.shape not in ((rows,), (rows, length)):
+        raise ValueError(
+            f"`condition` must be {rows} class indices or vectors of length {length}, one for "
+            f"each example. Received: condition with shape={condition.shape}"
+        )
+    check_finite(condition, "condition")
+    low, high = condition.min(), condition.max()
+    indices = condition.ndim == 1
+    if indices and (low < 0 or high >= length or np.any(condition != np.floor(condition))):
+        raise ValueError(
+            f"`condition` must hold class indices, whole numbers from 0 to {length - 1}. "
+            f"Received: condition with values in [{low}, {high}]"
+        )
+
+
 def check_shape(x, shape, argument="x"):
     """Refuses an array whose rows are not of `shape`; None in `shape` stands for any length."""
     fits = len(x.shape) == len(shape) + 1 and all(
@@ -110,8 +177,8 @@ def check_finite(x, argument="x"):
     """Refuses NaN and infinity."""
     if x.dtype.kind == "f" and not np.isfinite(np.min(x) + np.max(x)):
         raise ValueError(
-            f"`{argument}` must be finite, because one NaN or infinity makes the loss NaN; drop "
-            f"or fill those entries. Received: {argument} with a minimum of {np.min(x)} and a "
+            f"`{argument}` must be finite, because one NaN or infinity makes the loss NaN; drop or "
+            f"fill those entries, or give a mask: `{{'x': x, 'mask': ~np.isnan(x)}}`. Received: {argument} with a minimum of {np.min(x)} and a "
             f"maximum of {np.max(x)}"
         )
 

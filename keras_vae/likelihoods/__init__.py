@@ -7,16 +7,25 @@ likelihood, and computed in float32.
 
 from keras_vae.likelihoods.base import Likelihood
 from keras_vae.likelihoods.counts import Categorical, NegativeBinomial, Poisson
-from keras_vae.likelihoods.pixels import Bernoulli, ContinuousBernoulli, DiscretizedLogistic
-from keras_vae.likelihoods.real import Laplace, Normal
+from keras_vae.likelihoods.mixed import Mixed
+from keras_vae.likelihoods.pixels import (
+    Bernoulli,
+    ContinuousBernoulli,
+    DiscretizedLogistic,
+    DiscretizedLogisticMixture,
+)
+from keras_vae.likelihoods.real import Beta, Laplace, Normal
 
 __all__ = [
     "Bernoulli",
+    "Beta",
     "Categorical",
     "ContinuousBernoulli",
     "DiscretizedLogistic",
+    "DiscretizedLogisticMixture",
     "Laplace",
     "Likelihood",
+    "Mixed",
     "NegativeBinomial",
     "Normal",
     "Poisson",

@@ -6,7 +6,7 @@ import numpy as np
 from keras import ops
 
 from keras_vae import random, validation
-from keras_vae.likelihoods.base import Likelihood, sum_over_example
+from keras_vae.likelihoods.base import Likelihood
 from keras_vae.part import bounded, register
 
 
@@ -45,19 +45,17 @@ class Categorical(_Counts):
         )
         self.raw_per_feature, self.high = self.num_classes, self.num_classes - 1.0
 
-    def log_prob(self, x, raw):
+    def feature_log_prob(self, x, raw):
         log_probs = ops.log_softmax(self._by_class(raw), axis=-1)
         chosen = ops.one_hot(ops.cast(x, "int32"), self.num_classes)
-        return sum_over_example(chosen * log_probs)
+        return ops.sum(chosen * log_probs, axis=-1)
 
     def mean(self, raw):
         return ops.cast(ops.argmax(self._by_class(raw), axis=-1), "float32")
 
     def sample(self, raw, seed):
         """By the largest of the logits with Gumbel noise."""
-        noise = random.uniform(ops.shape(raw), seed)
-        gumbel = -ops.log(-ops.log(ops.clip(noise, 1e-7, 1 - 1e-7)))
-        return self.mean(raw + gumbel)
+        return self.mean(raw + random.gumbel(random.uniform(ops.shape(raw), seed)))
 
     def _by_class(self, raw):
         return ops.reshape(raw, (*ops.shape(raw)[:-1], -1, self.num_classes))
@@ -72,9 +70,9 @@ class Poisson(_Counts):
     Reference: Johnson, Kemp and Kotz, Univariate Discrete Distributions, chapter 4.
     """
 
-    def log_prob(self, x, raw):
-        x, log_rate = ops.cast(x, "float32"), bounded(raw)
-        return sum_over_example(x * log_rate - ops.exp(log_rate) - log_gamma(x + 1.0))
+    def feature_log_prob(self, x, raw):
+        log_rate = bounded(raw)
+        return x * log_rate - ops.exp(log_rate) - log_gamma(x + 1.0)
 
     def mean(self, raw):
         return ops.exp(bounded(raw))
@@ -96,14 +94,14 @@ class NegativeBinomial(_Counts):
             name="log_dispersion", shape=tuple(raw_shape[1:]), initializer="zeros"
         )
 
-    def log_prob(self, x, raw):
-        x, log_mean = ops.cast(x, "float32"), bounded(raw)
+    def feature_log_prob(self, x, raw):
+        log_mean = bounded(raw)
         log_dispersion = bounded(ops.convert_to_tensor(self.log_dispersion))
         dispersion = ops.exp(log_dispersion)
         log_total = ops.logaddexp(log_mean, log_dispersion)
         choices = log_gamma(x + dispersion) - log_gamma(dispersion) - log_gamma(x + 1.0)
         successes = dispersion * (log_dispersion - log_total) + x * (log_mean - log_total)
-        return sum_over_example(choices + successes)
+        return choices + successes
 
     def mean(self, raw):
         return ops.exp(bounded(raw))

@@ -6,13 +6,14 @@ from keras import ops
 
 from keras_vae import random, replicas, validation
 from keras_vae.likelihoods.base import Likelihood, sum_over_example
+from keras_vae.likelihoods.counts import log_gamma
 from keras_vae.part import bounded, register
 
 
 class _Scaled(Likelihood):
-    """Base of likelihoods with one scale for all features: a number, or learned if "shared"."""
+    """Base of likelihoods with a scale: a number, or learned for all features or for each."""
 
-    kinds = ("shared",)
+    kinds = ("shared", "per_feature")
 
     def __init__(self, scale=1.0, **kwargs):
         super().__init__(**kwargs)
@@ -25,12 +26,13 @@ class _Scaled(Likelihood):
         self.scale = float(scale) if fixed else scale
 
     def build(self, raw_shape):
-        if self.scale == "shared":
-            self.log_scale = self.add_weight(name="log_scale", initializer="zeros")
+        if self.scale in ("shared", "per_feature"):
+            shape = () if self.scale == "shared" else tuple(raw_shape[1:])
+            self.log_scale = self.add_weight(name="log_scale", shape=shape, initializer="zeros")
 
     def current_log_scale(self):
-        """The logarithm of the scale, a scalar."""
-        if self.scale == "shared":
+        """The logarithm of the scale, a scalar or with the shape of an example."""
+        if self.scale in ("shared", "per_feature"):
             return bounded(ops.convert_to_tensor(self.log_scale))
         return ops.convert_to_tensor(math.log(self.scale), "float32")
 
@@ -43,17 +45,17 @@ class Laplace(_Scaled):
     """exp(-|x - raw| / scale) / (2 scale) for each feature: absolute error, robust to outliers.
 
     Args:
-        scale: in the units of x: a positive number, or `"shared"`, learned with the network.
+        scale: in the units of x: a positive number; `"shared"`, one number learned with the
+            network; or `"per_feature"`, one for each feature, learned.
 
     Example: `keras_vae.likelihoods.Laplace(scale="shared")`.
 
     Reference: Johnson, Kotz and Balakrishnan, Continuous Univariate Distributions 2, chapter 24.
     """
 
-    def log_prob(self, x, raw):
+    def feature_log_prob(self, x, raw):
         log_scale = self.current_log_scale()
-        error = ops.abs(ops.cast(x, "float32") - raw) * ops.exp(-log_scale)
-        return -sum_over_example(error + log_scale + math.log(2.0))
+        return -(ops.abs(x - raw) * ops.exp(-log_scale) + log_scale + math.log(2.0))
 
     def sample(self, raw, seed):
         centred = random.uniform(ops.shape(raw), seed) - 0.5
@@ -61,13 +63,8 @@ class Laplace(_Scaled):
         return raw + ops.exp(self.current_log_scale()) * ops.sign(centred) * size
 
 
-def _square_error(x, raw):
-    return sum_over_example(ops.square(ops.cast(x, "float32") - raw))
-
-
-def _normal_log_prob(square_error, log_variance, shape):
-    constant = math.prod(shape) * (log_variance + math.log(2 * math.pi))
-    return -0.5 * (square_error * ops.exp(-log_variance) + constant)
+def _normal_log_prob(square_error, log_variance):
+    return -0.5 * (square_error * ops.exp(-log_variance) + log_variance + math.log(2 * math.pi))
 
 
 @register
@@ -78,6 +75,7 @@ class Normal(_Scaled):
         scale: the standard deviation, in the units of x:
             a positive number: fixed; 1.0 gives half the squared error plus a constant.
             `"shared"`: one number for all features, learned with the network.
+            `"per_feature"`: one number for each feature, learned with the network.
             `"optimal"`: one number, the root mean squared error of the batch in training, and a
             moving average of it in evaluation, which so depends on no batch.
 
@@ -87,7 +85,7 @@ class Normal(_Scaled):
     (arXiv:2006.13202), sections 3.1 and 3.2.
     """
 
-    kinds = ("shared", "optimal")
+    kinds = ("shared", "per_feature", "optimal")
     momentum = 0.95
 
     def build(self, raw_shape):
@@ -101,22 +99,24 @@ class Normal(_Scaled):
             )
 
     def log_variance(self):
-        """log scale², a scalar."""
+        """log scale², a scalar or with the shape of an example."""
         if self.scale == "optimal":
             return ops.log(ops.convert_to_tensor(self.variance))
         return 2.0 * self.current_log_scale()
 
-    def log_prob(self, x, raw):
-        return _normal_log_prob(_square_error(x, raw), self.log_variance(), raw.shape[2:])
+    def feature_log_prob(self, x, raw):
+        return _normal_log_prob(ops.square(x - raw), self.log_variance())
 
-    def training_log_prob(self, x, raw, weights):
+    def training_log_prob(self, x, raw, weights, mask=None):
         if self.scale != "optimal":
-            return self.log_prob(x, raw)
-        error = _square_error(x, raw)
-        total = replicas.all_sum(replicas.share_of_mean(ops.mean(error, axis=0), weights))
-        variance = ops.stop_gradient(ops.maximum(total / math.prod(raw.shape[2:]), 1e-12))
+            return self.log_prob(x, raw, mask)
+        seen = ops.ones_like(raw[0]) if mask is None else ops.cast(mask, "float32")
+        error = seen * ops.square((x if mask is None else self.filled(x, mask)) - raw)
+        total = replicas.mean(ops.mean(sum_over_example(error), axis=0), weights)
+        count = replicas.mean(sum_over_example(seen[None])[0], weights)
+        variance = ops.stop_gradient(ops.maximum(ops.divide_no_nan(total, count), 1e-12))
         self._average(variance, replicas.all_sum(ops.sum(weights)))
-        return _normal_log_prob(error, ops.log(variance), raw.shape[2:])
+        return sum_over_example(seen * _normal_log_prob(error, ops.log(variance)))
 
     def _average(self, variance, weight):
         """Moves the average on, from the first batch that has any weight."""
@@ -127,3 +127,36 @@ class Normal(_Scaled):
     def sample(self, raw, seed):
         noise = random.normal(ops.shape(raw), seed)
         return raw + ops.exp(0.5 * self.log_variance()) * noise
+
+
+@register
+class Beta(Likelihood):
+    """Beta distribution on (0, 1) for each feature: proportions, rates, probabilities.
+
+    The decoder emits two values a feature, the first half of the last axis for the logit of the
+    mean, the second for the logarithm of the concentration a + b.
+
+    Example: `keras_vae.likelihoods.Beta()`.
+
+    Reference: Ferrari and Cribari-Neto, Beta Regression for Modelling Rates and Proportions
+    (2004), equation 4.
+    """
+
+    low, high, open_support = 0.0, 1.0, True
+    fill = 0.5
+    raw_per_feature = 2
+
+    def feature_log_prob(self, x, raw):
+        mean, concentration = self._parameters(raw)
+        a, b = mean * concentration, (1.0 - mean) * concentration
+        x = ops.clip(x, 1e-7, 1.0 - 1e-7)
+        constant = log_gamma(concentration) - log_gamma(a) - log_gamma(b)
+        return constant + (a - 1.0) * ops.log(x) + (b - 1.0) * ops.log1p(-x)
+
+    def mean(self, raw):
+        return self._parameters(raw)[0]
+
+    def _parameters(self, raw):
+        mean, log_concentration = ops.split(raw, 2, axis=-1)
+        mean = ops.clip(ops.sigmoid(mean), 1e-6, 1.0 - 1e-6)
+        return mean, ops.exp(bounded(log_concentration, 4.0, 4.0))

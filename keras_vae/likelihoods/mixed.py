@@ -1,0 +1,120 @@
+"""Tables whose columns are of different kinds."""
+
+import itertools
+
+from keras import ops
+
+from keras_vae import validation
+from keras_vae.likelihoods.base import Likelihood
+from keras_vae.part import build_once, register
+
+
+@register
+class Mixed(Likelihood):
+    """Groups of columns, each with a likelihood of its own: numbers, classes, counts.
+
+    The last axis of x holds the groups one after the other, and so does that of the decoder's
+    output, with as many raw values as each likelihood needs.
+
+    Args:
+        likelihoods: list of likelihoods, one for each group.
+        columns: list of ints, the number of columns in each group.
+
+    Example: two numbers, then one of five classes, then a count:
+
+    ```python
+    likelihood = keras_vae.likelihoods.Mixed(
+        [
+            keras_vae.likelihoods.Normal("per_feature"),
+            keras_vae.likelihoods.Categorical(5),
+            keras_vae.likelihoods.Poisson(),
+        ],
+        columns=[2, 1, 1],
+    )
+    ```
+
+    Reference: Nazabal et al., Handling Incomplete Heterogeneous Data using VAEs
+    (arXiv:1807.03653), section 2.
+    """
+
+    def __init__(self, likelihoods, columns, **kwargs):
+        super().__init__(**kwargs)
+        self.likelihoods = list(likelihoods)
+        self.columns = [
+            validation.positive_integer(n, "columns", "how many columns are in a group")
+            for n in columns
+        ]
+        if len(self.likelihoods) != len(self.columns) or not self.columns:
+            raise ValueError(
+                "`columns` must have one number for each of `likelihoods`, the columns of its "
+                f"group. Received: {len(self.columns)} numbers, {len(self.likelihoods)} likelihoods"
+            )
+        self.widths = [
+            part.raw_shape((n,))[0] for part, n in zip(self.likelihoods, self.columns, strict=True)
+        ]
+
+    def build(self, raw_shape):
+        for part, width in zip(self.likelihoods, self.widths, strict=True):
+            build_once(part, (*raw_shape[:-1], width))
+
+    def log_prob(self, x, raw, mask=None):
+        groups = self._groups(x, raw, mask)
+        return sum(part.log_prob(*group) for part, *group in groups)
+
+    def training_log_prob(self, x, raw, weights, mask=None):
+        return sum(
+            part.training_log_prob(x, raw, weights, mask)
+            for part, x, raw, mask in self._groups(x, raw, mask)
+        )
+
+    def feature_log_prob(self, x, raw):
+        groups = self._groups(x, raw, None)
+        return ops.concatenate([p.feature_log_prob(x, raw) for p, x, raw, _ in groups], axis=-1)
+
+    def filled(self, x, mask):
+        groups = zip(
+            self.likelihoods, _split(x, self.columns), _split(mask, self.columns), strict=True
+        )
+        return ops.concatenate([part.filled(x, mask) for part, x, mask in groups], axis=-1)
+
+    def mean(self, raw):
+        pairs = zip(self.likelihoods, _split(raw, self.widths), strict=True)
+        return ops.concatenate([part.mean(raw) for part, raw in pairs], axis=-1)
+
+    def sample(self, raw, seed):
+        pairs = zip(self.likelihoods, _split(raw, self.widths), strict=True)
+        return ops.concatenate([part.sample(raw, seed) for part, raw in pairs], axis=-1)
+
+    def example_shape(self, raw_shape):
+        *leading, last = raw_shape
+        if last != sum(self.widths):
+            raise ValueError(
+                f"The decoder's last axis must be {sum(self.widths)}: that is how many values the "
+                f"{len(self.columns)} groups of Mixed need, {self.widths}. "
+                f"Received: decoder output shape={tuple(raw_shape)}"
+            )
+        return (*leading, sum(self.columns))
+
+    def raw_shape(self, example_shape):
+        return (*example_shape[:-1], sum(self.widths))
+
+    def check_support(self, x, argument="x"):
+        first = 0
+        for part, group in zip(self.likelihoods, _split(x, self.columns), strict=True):
+            last = first + group.shape[-1]
+            part.check_support(group, f"{argument}[..., {first}:{last}]")
+            first = last
+
+    def _groups(self, x, raw, mask):
+        """(likelihood, x, raw, mask) of each group."""
+        masks = itertools.repeat(None) if mask is None else _split(mask, self.columns)
+        xs, raws = _split(x, self.columns), _split(raw, self.widths)
+        return zip(self.likelihoods, xs, raws, masks, strict=False)
+
+
+def _split(values, widths):
+    """The last axis in pieces of `widths`."""
+    ends = list(itertools.accumulate(widths))
+    return [
+        values[..., end - width : end] for end, width in zip(ends, widths, strict=True)
+    ]
