@@ -54,10 +54,8 @@ def kl_summands(posterior, q, prior, log_posterior, log_prior):
             closed form: the mean of their difference is an unbiased estimate.
     """
     function = _CLOSED_FORMS.get((type(posterior), type(prior)))
-    if function is None:
-        values = ops.mean(log_posterior - log_prior, axis=0)
-    else:
-        values = function(q, prior)
+    function = function or (lambda q, prior: ops.mean(log_posterior - log_prior, axis=0))
+    values = function(q, prior)
     return values if len(values.shape) == 2 else values[:, None]
 
 

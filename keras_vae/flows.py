@@ -180,17 +180,18 @@ class Autoregressive(_Affine):
             )
 
     def forward(self, z, context=None):
-        shift, log_scale = self._parameters(z, context)
+        shift, log_scale = self(z, context)
         return z * ops.exp(log_scale) + shift, ops.sum(log_scale, axis=-1)
 
     def inverse(self, z, context=None):
         x = z
         for _ in range(self.latent_dim):  # the i-th pass makes the i-th dimension right
-            shift, log_scale = self._parameters(x, context)
+            shift, log_scale = self(x, context)
             x = (z - shift) * ops.exp(-log_scale)
         return x, -ops.sum(log_scale, axis=-1)
 
-    def _parameters(self, z, context):
+    def call(self, z, context=None):
+        """(m, s). A Keras call, in which weights stay float32 under a half-precision model."""
         first, second, last = (
             (kernel * mask, bias)
             for kernel, mask, bias in zip(self.kernels, self.masks, self.biases, strict=True)

@@ -17,13 +17,13 @@ from keras_vae import (
     validation,
 )
 from keras_vae import random as noise
-from keras_vae.endpoints import BATCH_SIZE, Endpoints
-from keras_vae.inputs import CheckedModel
+from keras_vae.endpoints import Endpoints
+from keras_vae.inference import Inference
 from keras_vae.part import Part, build_once, constructor_arguments, from_arguments, register
 
 
 @register
-class VAE(CheckedModel):
+class VAE(Inference):
     """A variational autoencoder as an ordinary `keras.Model`.
 
     `compile` takes no loss: the loss is the objective, in nats per example. `fit` and `evaluate`
@@ -182,7 +182,7 @@ class VAE(CheckedModel):
         return 0 if optimizer is None else optimizer.iterations
 
     def _unpack(self, batch):
-        """(x with missing values filled, condition as vectors or None, mask as booleans or None)."""
+        """(x with missing values filled, condition as vectors, mask as booleans); or None."""
         if not isinstance(batch, dict):
             return batch, None, None
         x, condition, mask = (batch.get(key) for key in ("x", "condition", "mask"))
@@ -239,17 +239,6 @@ class VAE(CheckedModel):
 
     # Keras' verbs.
 
-    def predict(self, x, batch_size=None, verbose="auto", steps=None, callbacks=None):
-        """Reconstructions of x in data space: the mean of p(x|z) at the posterior's mean code.
-
-        Args:
-            x: one example or many; an array or any other input of `fit`.
-
-        Returns: NumPy array (N, …).
-        """
-        options = {"verbose": verbose, "steps": steps, "callbacks": callbacks}
-        return self._run("reconstruct", x, batch_size, **options)
-
     @property
     def metrics(self):
         others = [m for m in super().metrics if m.name != "loss" and m not in self.trackers]
@@ -267,93 +256,6 @@ class VAE(CheckedModel):
         """Also rewinds the noise of evaluation, so that `evaluate` gives the same twice."""
         super().reset_metrics()
         self._rewind_evaluation_noise()
-
-    def _rewind_evaluation_noise(self):
-        self.eval_noise.state.assign([noise.stream(self.seed, 1), 0])
-
-    # What a trained model is for. All of it is batched, and returns NumPy.
-
-    def encode(self, x, sample=False, batch_size=None, verbose=0):
-        """Codes of x, (N, D): posterior means, or with `sample=True` one draw for each example.
-
-        Args:
-            x: one example or many; an array or any other input of `fit`.
-        """
-        return self._run("sample_code" if sample else "mean_code", x, batch_size, verbose=verbose)
-
-    def decode(self, z, batch_size=None, verbose=0, condition=None):
-        """Mean of p(x|z) for codes z of (N, D), in data space, (N, …).
-
-        Args:
-            condition: of a conditional model: one class or vector for all, or one for each code.
-        """
-        z = np.asarray(z, "float32")
-        if z.ndim != 2 or z.shape[1] != self.posterior.latent_dim:
-            raise ValueError(
-                f"`z` must have the shape (codes, {self.posterior.latent_dim}), the latent size "
-                f"of the posterior. Received: z with shape={z.shape}"
-            )
-        z = self._with_condition(z, condition)
-        return self._endpoints.get("decode").run(z, batch_size, verbose=verbose)
-
-    def generate(
-        self, n, temperature=1.0, seed=None, batch_size=None, verbose=0, condition=None
-    ):
-        """`n` new examples, (n, …): means of p(x|z) at draws from the prior.
-
-        Args:
-            n: int, how many.
-            temperature: scales the standard deviation of the prior; below 1 is more typical.
-            seed: int; the same seed gives the same draws.
-            condition: of a conditional model: one class or vector for all, or one for each.
-        """
-        n = validation.positive_integer(n, "n", "how many examples to generate")
-        seed = noise.new_seed() if seed is None else seed
-        rows = self._conditions(n, condition)
-        vectors = None if rows is None else self._vectors(rows)
-        prior = self.prior.given(self, vectors)
-        draws = prior.sample(n, keras.random.SeedGenerator(seed), temperature)
-        return self.decode(ops.convert_to_numpy(draws), batch_size, verbose, rows)
-
-    def interpolate(self, a, b, steps, condition=None):
-        """Decodes `steps` codes on the straight line from that of example a to that of b.
-
-        Args:
-            a, b: one example each; dicts with a `condition` where the encoder takes one.
-            condition: of a conditional model, for the decoder: one class or vector.
-        """
-        validation.positive_integer(steps, "steps", "the number of examples on the line")
-        start, end = self.encode(a), self.encode(b)
-        if len(start) != 1 or len(end) != 1:
-            raise ValueError(
-                "`a` and `b` must be one example each, because a line joins two codes. "
-                f"Received: {len(start)} and {len(end)} examples"
-            )
-        fraction = np.linspace(0.0, 1.0, steps, dtype="float32")[:, None]
-        return self.decode(start + fraction * (end - start), condition=condition)
-
-    def impute(self, x, mask, num_samples=100, condition=None, batch_size=None, verbose=0):
-        """x with its missing entries filled by their mean given the observed ones, (N, …).
-
-        The mean of p(x|z) over draws of z, weighted by how well each explains what is observed.
-
-        Args:
-            x: (N, …); what is at missing entries does not matter, NaN included.
-            mask: like x: 1 or True where x is observed, 0 or False where it is missing.
-            num_samples: draws of z for each example.
-            condition: of a conditional model: one class or vector for all, or one for each.
-
-        Reference: Mattei and Frellsen, MIWAE (arXiv:1812.02633), equation 12.
-        """
-        validation.positive_integer(num_samples, "num_samples", "the number of draws of z")
-        x = {"x": x, "mask": mask}
-        rows = self._conditions(len(x["x"]), condition)
-        x = self._checked(x if rows is None else x | {"condition": rows})
-        self._rewind_evaluation_noise()
-        batch_size = batch_size or max(1, BATCH_SIZE // num_samples)
-        endpoint = self._endpoints.get("impute", num_samples)
-        filled = endpoint.run(x, batch_size, verbose=verbose)
-        return np.where(np.asarray(x["mask"], "bool"), x["x"], filled).astype("float32")
 
     def fit_prior(self, x, prior=None, learning_rate=1e-2, **fit_arguments):
         """A model with the same networks and a prior that is fitted to the codes of x.
@@ -387,8 +289,8 @@ class VAE(CheckedModel):
             fitting.compile(keras.optimizers.Adam(learning_rate))
             if self.compiled:
                 fitted.compile(self.optimizer.from_config(self.optimizer.get_config()))
-        held = [v for part in (self.encoder, self.decoder, self.posterior, self.likelihood)
-                for v in part.trainable_variables]  # fmt: skip
+        parts = (self.encoder, self.decoder, self.posterior, self.likelihood)
+        held = [variable for part in parts for variable in part.trainable_variables]
         if validation.is_array(x):
             prior.start_from(self.encode(_first_rows(x, 10_000), sample=True), self.seed)
         for variable in held:
@@ -404,104 +306,8 @@ class VAE(CheckedModel):
         parts = (self.encoder, self.decoder, self.posterior, prior, self.likelihood)
         return VAE(*parts, objective, penalties, self.seed)
 
-    def elbo(self, x, batch_size=None, verbose=0):
-        """The evidence lower bound (beta = 1) of each example in nats, (N,), from one draw."""
-        self._rewind_evaluation_noise()
-        return self._run("elbo", x, batch_size, verbose=verbose)
-
-    def log_likelihood(self, x, num_samples=1000, batch_size=None, verbose=0):
-        """Importance-weighted estimate of log p(x) in nats, (N,): a bound that tightens with draws.
-
-        Args:
-            x: an array, or any other input of `fit` that can be gone through again.
-            num_samples: draws of z for each example.
-
-        Reference: Burda et al., Importance Weighted Autoencoders (arXiv:1509.00519), equation 8.
-        """
-        validation.positive_integer(num_samples, "num_samples", "the number of draws of z")
-        self._rewind_evaluation_noise()
-        x = self._checked(x)
-        endpoints = [self._endpoints.get("log_weight", k) for k in _chunks(num_samples, 50)]
-        sums = [endpoint.run(x, batch_size, verbose=verbose) for endpoint in endpoints]
-        return functools.reduce(np.logaddexp, sums) - np.log(num_samples)
-
-    def anomaly_score(self, x, batch_size=None, verbose=0):
-        """How strange each example is, (N,): the negative ELBO in nats."""
-        return -self.elbo(x, batch_size, verbose)
-
-    def _run(self, name, x, batch_size, **options):
-        return self._endpoints.get(name).run(self._checked(x), batch_size, **options)
-
-    def _checked(self, x):
-        """An array as a batch, of one if it is one example; pipelines as they are."""
-        if not validation.is_array(x):
-            return x
-        batch = {key: validation.as_numeric(v, key) for key, v in validation.parts_of(x).items()}
-        if self.built and batch["x"].shape == self.x_shape:
-            batch = {key: np.asarray(v)[None] for key, v in batch.items()}
-        return self._check_input(batch if isinstance(x, dict) else batch["x"])
-
-    def _conditions(self, rows, condition):
-        """A condition for each of so many rows, from one for all or one for each; or None."""
-        if condition is None:
-            validation.check_condition(None, rows, self.decoder_takes_condition and self.condition_dim)
-            return None
-        condition = validation.as_numeric(np.atleast_1d(condition), "condition")
-        if condition.ndim == 1 and condition.dtype.kind == "f" and len(condition) != rows:
-            condition = condition[None]  # one vector
-        if len(condition) == 1:
-            condition = np.repeat(condition, rows, axis=0)
-        validation.check_condition(condition, rows, self.condition_dim)
-        return condition
-
-    def _with_condition(self, z, condition):
-        rows = self._conditions(len(z), condition)
-        return z if rows is None else {"x": z, "condition": rows}
-
-    def _q(self, batch):
-        x, condition, _ = self._unpack(batch)
-        return self.posterior(self._features(x, condition))
-
-    def _mean_code(self, batch):
-        return self.posterior.mean(self._q(batch))
-
-    def _sample_code(self, batch):
-        return self.posterior.sample(self._q(batch), 1, self.eval_noise)[0]
-
-    def _decode(self, batch):
-        z, condition = batch, None
-        if isinstance(batch, dict):
-            z, condition = batch["x"], self._vectors(batch["condition"])
-        return self.likelihood.mean(self._decode_draws(z[None], condition)[0])
-
-    def _reconstruct(self, batch):
-        _, condition, _ = self._unpack(batch)
-        raw = self._decode_draws(self._mean_code(batch)[None], condition)
-        return self.likelihood.mean(raw[0])
-
-    def _elbo(self, batch):
-        terms, _ = self._evaluate(batch, 1)
-        return terms.log_likelihood[0] - terms.kl
-
-    def _log_weight(self, batch, num_samples):
-        return ops.logsumexp(self._log_weights(batch, num_samples)[0], axis=0)
-
-    def _impute(self, batch, num_samples):
-        log_weights, raw = self._log_weights(batch, num_samples)
-        shares = ops.softmax(log_weights, axis=0)
-        means = ops.cast(self.likelihood.mean(raw), "float32")
-        return ops.sum(ops.reshape(shares, (*shares.shape, *[1] * len(self.target_shape))) * means, 0)
-
-    def _log_weights(self, batch, num_samples):
-        """log p(x, z) - log q(z|x) for draws of z, (K, B), and what the decoder emits for them."""
-        terms, raw = self._evaluate(batch, num_samples)
-        return terms.log_likelihood + terms.log_prior - terms.log_posterior, raw
-
-    def _evaluate(self, batch, num_samples):
-        """The `Terms` of a batch, and what the decoder emits for the draws."""
-        x, condition, mask = self._unpack(batch)
-        draws = self._draw_and_decode(batch, num_samples)
-        return self._terms(x, condition, mask, draws, self.likelihood.log_prob), draws["raw"]
+    def _rewind_evaluation_noise(self):
+        self.eval_noise.state.assign([noise.stream(self.seed, 1), 0])
 
     # Saving.
 
@@ -566,9 +372,3 @@ def _latent_dim(decoder):
 
 def _first_rows(x, count):
     return {k: v[:count] for k, v in x.items()} if isinstance(x, dict) else x[:count]
-
-
-def _chunks(total, largest):
-    """`total` as a list of numbers up to `largest`."""
-    full, rest = divmod(total, largest)
-    return [largest] * full + [rest] * (rest > 0)

@@ -28,6 +28,22 @@ def _code(latent_dim):
     return keras.Input((positive_integer(latent_dim, "latent_dim", "the length of the code z"),))
 
 
+def _condition(condition_dim):
+    """The inputs for a condition: none or one."""
+    if condition_dim is None:
+        return []
+    return [keras.Input((positive_integer(condition_dim, "condition_dim", "its length"),))]
+
+
+def _joined(x, condition):
+    """Vectors x with the condition behind, if there is one."""
+    return layers.Concatenate()([x, *condition]) if condition else x
+
+
+def _model(x, condition, outputs, name):
+    return keras.Model([x, *condition] if condition else x, outputs, name=name)
+
+
 def _image_shape(shape, argument):
     shape = positive_shape(shape, argument)
     if len(shape) != 3:
@@ -46,7 +62,12 @@ def _dense(x, units, activation, residual=False):
 
 
 def dense_encoder(
-    input_shape, units=(512, 256, 256, 256), activation="gelu", residual=True, name="encoder"
+    input_shape,
+    units=(512, 256, 256, 256),
+    activation="gelu",
+    residual=True,
+    name="encoder",
+    condition_dim=None,
 ):
     """Flatten, then one Dense layer for each of `units`.
 
@@ -55,12 +76,14 @@ def dense_encoder(
         units: widths of the layers; the last is F.
         activation: of every layer.
         residual: whether a layer as wide as the one before adds to it instead of replacing it.
+        condition_dim: length of a condition, a second input, or None.
 
     Example: `dense_encoder((30,), units=(64, 64))`.
     """
     x = inputs = keras.Input(positive_shape(input_shape, "input_shape"))
-    x = _dense(layers.Flatten()(x), units, activation, residual)
-    return keras.Model(inputs, x, name=name)
+    condition = _condition(condition_dim)
+    x = _dense(_joined(layers.Flatten()(x), condition), units, activation, residual)
+    return _model(inputs, condition, x, name)
 
 
 def dense_decoder(
@@ -70,20 +93,22 @@ def dense_decoder(
     activation="gelu",
     residual=True,
     name="decoder",
+    condition_dim=None,
 ):
     """The mirror of `dense_encoder`.
 
     Args:
         latent_dim: D.
         output_shape: shape of what the decoder emits for an example, such as (28, 28, 1).
-        units, activation, residual: of the hidden layers, as in `dense_encoder`.
+        units, activation, residual, condition_dim: as in `dense_encoder`.
 
     Example: `dense_decoder(2, (30,), units=(64, 64))`.
     """
     output_shape = positive_shape(output_shape, "output_shape")
-    x = inputs = _code(latent_dim)
-    x = layers.Dense(math.prod(output_shape))(_dense(x, units, activation, residual))
-    return keras.Model(inputs, layers.Reshape(output_shape)(x), name=name)
+    inputs, condition = _code(latent_dim), _condition(condition_dim)
+    x = _dense(_joined(inputs, condition), units, activation, residual)
+    x = layers.Reshape(output_shape)(layers.Dense(math.prod(output_shape))(x))
+    return _model(inputs, condition, x, name)
 
 
 def conv_encoder(
@@ -93,6 +118,7 @@ def conv_encoder(
     activation="relu",
     units_activation="relu",
     name="encoder",
+    condition_dim=None,
 ):
     """3x3 convolutions of stride 2, Flatten, Dense.
 
@@ -101,18 +127,26 @@ def conv_encoder(
         filters: channels after each convolution; each halves height and width, rounding up.
         units: widths of the dense layers behind; the last is F.
         activation, units_activation: of the convolutions, of the dense layers.
+        condition_dim: length of a condition, a second input behind the convolutions, or None.
 
     Example: `conv_encoder((64, 64, 3), filters=(32, 64, 128), units=(256,))`.
     """
     x = inputs = keras.Input(_image_shape(input_shape, "input_shape"))
     for channels in filters:
         x = layers.Conv2D(channels, 3, strides=2, padding="same", activation=activation)(x)
-    x = _dense(layers.Flatten()(x), units, units_activation)
-    return keras.Model(inputs, x, name=name)
+    condition = _condition(condition_dim)
+    x = _dense(_joined(layers.Flatten()(x), condition), units, units_activation)
+    return _model(inputs, condition, x, name)
 
 
 def conv_decoder(
-    latent_dim, output_shape, filters=(64, 32), units=(), activation="relu", name="decoder"
+    latent_dim,
+    output_shape,
+    filters=(64, 32),
+    units=(),
+    activation="relu",
+    name="decoder",
+    condition_dim=None,
 ):
     """Dense, transposed 3x3 convolutions of stride 2, and a last one of stride 1.
 
@@ -125,20 +159,27 @@ def conv_decoder(
         filters: channels after each transposed convolution; each doubles height and width.
         units: widths of dense layers in front.
         activation: of the hidden layers.
+        condition_dim: length of a condition, a second input, or None.
 
     Example: `conv_decoder(16, (64, 64, 3), filters=(128, 64, 32))`.
     """
     height, width, channels = _image_shape(output_shape, "output_shape")
-    x = inputs = _code(latent_dim)
-    x = _to_grid(_dense(x, units, activation), height, width, filters, activation)
+    inputs, condition = _code(latent_dim), _condition(condition_dim)
+    x = _dense(_joined(inputs, condition), units, activation)
+    x = _to_grid(x, height, width, filters, activation)
     for number in filters:
         x = layers.Conv2DTranspose(number, 3, strides=2, padding="same", activation=activation)(x)
     x = layers.Conv2DTranspose(channels, 3, padding="same")(x)
-    return keras.Model(inputs, _crop(x, height, width), name=name)
+    return _model(inputs, condition, _crop(x, height, width), name)
 
 
 def residual_encoder(
-    input_shape, filters=(32, 64, 128), units=(256,), activation="gelu", name="encoder"
+    input_shape,
+    filters=(32, 64, 128),
+    units=(256,),
+    activation="gelu",
+    name="encoder",
+    condition_dim=None,
 ):
     """Like `conv_encoder`, with a residual block after each convolution: for larger images.
 
@@ -150,8 +191,9 @@ def residual_encoder(
     for channels in filters:
         x = layers.Conv2D(channels, 3, strides=2, padding="same")(x)
         x = _residual_block(x, activation)
-    x = layers.Flatten()(layers.Activation(activation)(x))
-    return keras.Model(inputs, _dense(x, units, activation), name=name)
+    condition = _condition(condition_dim)
+    x = _joined(layers.Flatten()(layers.Activation(activation)(x)), condition)
+    return _model(inputs, condition, _dense(x, units, activation), name)
 
 
 def residual_decoder(
@@ -161,6 +203,7 @@ def residual_decoder(
     units=(256,),
     activation="gelu",
     name="decoder",
+    condition_dim=None,
 ):
     """Like `conv_decoder`, with a residual block in front of each transposed convolution.
 
@@ -169,13 +212,14 @@ def residual_decoder(
     Reference: He et al., Identity Mappings in Deep Residual Networks (arXiv:1603.05027).
     """
     height, width, channels = _image_shape(output_shape, "output_shape")
-    x = inputs = _code(latent_dim)
-    x = _to_grid(_dense(x, units, activation), height, width, filters, None)
+    inputs, condition = _code(latent_dim), _condition(condition_dim)
+    x = _dense(_joined(inputs, condition), units, activation)
+    x = _to_grid(x, height, width, filters, None)
     for number in filters:
         x = _residual_block(x, activation)
         x = layers.Conv2DTranspose(number, 3, strides=2, padding="same")(x)
     x = layers.Conv2DTranspose(channels, 3, padding="same")(layers.Activation(activation)(x))
-    return keras.Model(inputs, _crop(x, height, width), name=name)
+    return _model(inputs, condition, _crop(x, height, width), name)
 
 
 def _to_grid(x, height, width, filters, activation):

@@ -137,9 +137,7 @@ class IWAE(Part):
 
     gradients = ("standard", "sticking_the_landing", "doubly_reparameterized", "partial")
 
-    def __init__(
-        self, num_samples=5, gradient="standard", num_groups=1, elbo_weight=0.0, **kwargs
-    ):
+    def __init__(self, num_samples=5, gradient="standard", num_groups=1, elbo_weight=0.0, **kwargs):
         super().__init__(**kwargs)
         self.num_samples = positive_integer(
             num_samples, "num_samples", "the number of draws of z for an example"
@@ -208,9 +206,7 @@ class IWAE(Part):
         normalised = ops.softmax(self._grouped(log_weights, self.num_groups), axis=1)
         tight, elbo = (1 - self.elbo_weight) / self.num_groups, self.elbo_weight / self.num_samples
         w, a = (
-            ops.stop_gradient(
-                ops.reshape(tight * normalised**power, ops.shape(log_weights)) + elbo
-            )
+            ops.stop_gradient(ops.reshape(tight * normalised**power, ops.shape(log_weights)) + elbo)
             for power in (1, 2)
         )
         fixed = self._fixed_log_joint(terms)

@@ -1,7 +1,5 @@
 """Penalties: what may be added to an objective. Each is computed on the batch of all replicas."""
 
-import math
-
 import keras
 import numpy as np
 from keras import ops
@@ -41,8 +39,8 @@ class TotalCorrelation(Penalty):
     Args:
         dataset_size: int, the number of training examples, which the estimators need.
         weight: a number or a schedule.
-        estimator: `"weighted"` or `"stratified"` minibatch sampling. The first is simple, and off by
-            a constant; the second is unbiased for q(z) at each draw.
+        estimator: `"weighted"` or `"stratified"` minibatch sampling. The first is simple, and off
+            by a constant; the second is unbiased for q(z) at each draw.
 
     Example: `VAE(…, penalties=[TotalCorrelation(60_000, weight=5.0)])`.
 
@@ -101,7 +99,7 @@ class TotalCorrelation(Penalty):
 
 @register
 class DIP(Penalty):
-    """Pulls the covariance of the codes of the batch to the identity: Σ_{i≠j} C_ij² + ratio Σ_i (C_ii - 1)².
+    """Σ_{i≠j} C_ij² + ratio Σ_i (C_ii - 1)²: pulls the codes' covariance C to the identity.
 
     DIP-VAE is `ELBO()` with this. For `DiagonalNormal`.
 
@@ -155,8 +153,8 @@ class MMD(Penalty):
     """Maximum mean discrepancy between the codes of the batch and draws from the prior.
 
     It compares the mean posterior with the prior without a density of either. InfoVAE is
-    `ELBO(beta=1 - alpha)` with `MMD(alpha + lambda - 1)`; WAE-MMD is `ELBO(beta=0)` with `MMD(weight)`.
-    The estimate is unbiased, and so may be negative.
+    `ELBO(beta=1 - alpha)` with `MMD(alpha + lambda - 1)`; WAE-MMD is `ELBO(beta=0)` with
+    `MMD(weight)`. The estimate is unbiased, and so may be negative.
 
     Args:
         weight: a number or a schedule.

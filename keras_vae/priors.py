@@ -159,16 +159,14 @@ class ConditionalNormal(Prior):
 
     def given(self, vae, condition=None):
         """The normal of each row of the condition."""
-        return NormalGiven(
-            self.mean_layer(condition), bounded(self.log_variance_layer(condition))
-        )
+        return NormalGiven(self.mean_layer(condition), bounded(self.log_variance_layer(condition)))
 
     def check_model(self, vae):
         if vae.condition_dim != self.condition_dim:
             raise ValueError(
                 "`condition_dim` must be the length of the condition that the encoder or the "
-                "decoder takes as its second input, because the prior gets the same one. "
-                f"Received: condition_dim={self.condition_dim}, and networks for {vae.condition_dim}"
+                "decoder takes as its second input, because the prior gets the same one. Received: "
+                f"condition_dim={self.condition_dim}, and networks for {vae.condition_dim}"
             )
 
 
@@ -273,9 +271,9 @@ class VampPrior(Prior):
         normal = (posteriors.DiagonalNormal, posteriors.FullNormal)
         if not isinstance(vae.posterior, normal) or vae.encoder_takes_condition:
             raise ValueError(
-                "`prior` can be a VampPrior only where the posterior is a DiagonalNormal or a "
-                "FullNormal and the encoder takes x alone, because it mixes the posteriors of "
-                f"pseudo-inputs. Received: posterior={type(vae.posterior).__name__}, "
+                "`prior`, a VampPrior, must go with the posterior DiagonalNormal or FullNormal and "
+                "an encoder that takes x alone, because it mixes the posteriors of pseudo-inputs. "
+                f"Received: posterior={type(vae.posterior).__name__}, "
                 f"encoder with a condition: {vae.encoder_takes_condition}"
             )
         if vae.x_shape != self.input_shape:

@@ -1,16 +1,45 @@
-"""Well-known models, each a short composition of parts."""
+"""Well-known models, each a short composition of parts.
+
+All take the shape of an example, (H, W, C) or (F,), the `latent_dim` and a `likelihood` (by default
+`Bernoulli()`, for x in [0, 1]); the rest is what the paper varies. `seed`, of the noise, and the
+other parts of `VAE` can be given to each.
+"""
 
 import math
 
-from keras_vae import likelihoods, networks, objectives
+import keras
+
+from keras_vae import flows, likelihoods, networks, objectives, penalties, posteriors, priors
+from keras_vae import schedules as ramps
 from keras_vae.model import VAE
 
 DENSE_UP_TO = 4096
 """Examples with at most this many features get dense networks; larger images convolutions."""
 
 
-def vae(input_shape, latent_dim=2, likelihood=None, beta=1.0, seed=None):
-    """A VAE with networks chosen to fit the shape of the data.
+def fitting_networks(input_shape, latent_dim=2, likelihood=None, condition_dim=None):
+    """(encoder, decoder) to fit the shape of the data: dense, or residual for larger images.
+
+    Example: `encoder, decoder = recipes.fitting_networks((28, 28, 1), latent_dim=16)`.
+    """
+    shape, raw_shape = _shapes(input_shape, likelihood or likelihoods.Bernoulli())
+    if len(shape) != 3 or math.prod(shape) <= DENSE_UP_TO:
+        encoder, decoder = networks.dense_encoder, networks.dense_decoder
+    else:
+        encoder, decoder = networks.residual_encoder, networks.residual_decoder
+    return (
+        encoder(shape, condition_dim=condition_dim),
+        decoder(latent_dim, raw_shape, condition_dim=condition_dim),
+    )
+
+
+def _compose(input_shape, latent_dim, likelihood=None, condition_dim=None, **parts):
+    pair = fitting_networks(input_shape, latent_dim, likelihood, condition_dim)
+    return VAE(*pair, likelihood=likelihood, **parts)
+
+
+def vae(input_shape, latent_dim=2, likelihood=None, beta=1.0, seed=None, **parts):
+    """A VAE with networks chosen to fit the shape of the data; with `beta` not 1, a beta-VAE.
 
     Args:
         input_shape: shape of an example: (H, W, C) or (F,).
@@ -18,21 +47,218 @@ def vae(input_shape, latent_dim=2, likelihood=None, beta=1.0, seed=None):
         likelihood: p(x|z); by default `Bernoulli()`, for x in [0, 1].
         beta: weight of the KL, a number or a schedule.
         seed: int, of the noise.
+        parts: other arguments of `VAE`.
 
     Example: `recipes.vae((28, 28, 1), latent_dim=16)`.
 
-    Reference: Kingma and Welling, Auto-Encoding Variational Bayes (arXiv:1312.6114).
+    References: Kingma and Welling, Auto-Encoding Variational Bayes (arXiv:1312.6114); Higgins et
+    al., beta-VAE (ICLR 2017).
     """
-    likelihood = likelihood or likelihoods.Bernoulli()
-    shape, raw_shape = _shapes(input_shape, likelihood)
-    if len(shape) != 3 or math.prod(shape) <= DENSE_UP_TO:
-        encoder = networks.dense_encoder(shape)
-        decoder = networks.dense_decoder(latent_dim, raw_shape)
-    else:
-        encoder = networks.residual_encoder(shape)
-        decoder = networks.residual_decoder(latent_dim, raw_shape)
-    objective = objectives.ELBO(beta)
-    return VAE(encoder, decoder, likelihood=likelihood, objective=objective, seed=seed)
+    parts = {"objective": objectives.ELBO(beta), **parts}
+    return _compose(input_shape, latent_dim, likelihood, seed=seed, **parts)
+
+
+def annealed_vae(
+    input_shape, latent_dim=10, likelihood=None, gamma=1000.0, capacity=25.0, steps=100_000, **parts
+):
+    """beta-VAE whose KL is held at a capacity that rises from 0 nats.
+
+    Args: gamma: the weight; capacity: nats at the end; steps: of the optimizer until then.
+
+    Example: `recipes.annealed_vae((64, 64, 1), capacity=25.0, steps=20_000)`.
+
+    Reference: Burgess et al., Understanding Disentangling in beta-VAE (arXiv:1804.03599).
+    """
+    rising = ramps.Linear(steps, end=capacity)
+    objective = objectives.ELBO(gamma, capacity=rising)
+    return _compose(input_shape, latent_dim, likelihood, objective=objective, **parts)
+
+
+def beta_tc_vae(input_shape, dataset_size, latent_dim=10, likelihood=None, beta=6.0, **parts):
+    """VAE with the total correlation of its codes weighted by `beta`.
+
+    Args: dataset_size: the number of training examples; beta: a number.
+
+    Example: `recipes.beta_tc_vae((64, 64, 1), dataset_size=len(x))`.
+
+    Reference: Chen et al., Isolating Sources of Disentanglement (arXiv:1802.04942).
+    """
+    penalty = penalties.TotalCorrelation(dataset_size, weight=beta - 1.0)
+    return _compose(input_shape, latent_dim, likelihood, penalties=[penalty], **parts)
+
+
+def dip_vae(input_shape, latent_dim=10, likelihood=None, weight=10.0, kind="II", **parts):
+    """VAE whose codes have a covariance near the identity.
+
+    Args: weight, kind: of `penalties.DIP`.
+
+    Example: `recipes.dip_vae((64, 64, 1), kind="I")`.
+
+    Reference: Kumar et al., Variational Inference of Disentangled Latent Concepts
+    (arXiv:1711.00848).
+    """
+    penalty = penalties.DIP(weight, kind=kind)
+    return _compose(input_shape, latent_dim, likelihood, penalties=[penalty], **parts)
+
+
+def info_vae(input_shape, latent_dim=2, likelihood=None, alpha=0.5, weight=100.0, **parts):
+    """VAE with (1 - alpha) · KL and `weight` = alpha + lambda - 1 times the MMD to the prior.
+
+    Example: `recipes.info_vae((28, 28, 1), latent_dim=8)`.
+
+    Reference: Zhao et al., InfoVAE (arXiv:1706.02262), equation 6.
+    """
+    parts = {"penalties": [penalties.MMD(weight, kernel="rbf")], **parts}
+    objective = objectives.ELBO(beta=1.0 - alpha)
+    return _compose(input_shape, latent_dim, likelihood, objective=objective, **parts)
+
+
+def wae_mmd(input_shape, latent_dim=8, likelihood=None, weight=1000.0, **parts):
+    """Wasserstein autoencoder: reconstruction and MMD to the prior, no KL.
+
+    Its `kl_loss` is logged and not trained.
+
+    Example: `recipes.wae_mmd((28, 28, 1))`.
+
+    Reference: Tolstikhin et al., Wasserstein Auto-Encoders (arXiv:1711.01558), algorithm 2.
+    """
+    parts = {"penalties": [penalties.MMD(weight)], **parts}
+    objective = objectives.ELBO(beta=0.0)
+    return _compose(input_shape, latent_dim, likelihood, objective=objective, **parts)
+
+
+def iwae(input_shape, latent_dim=2, likelihood=None, num_samples=5, gradient="standard", **parts):
+    """VAE trained on the importance-weighted bound; `gradient="doubly_reparameterized"` for DReG.
+
+    Example: `recipes.iwae((28, 28, 1), latent_dim=16, num_samples=8)`.
+
+    References: Burda et al., Importance Weighted Autoencoders (arXiv:1509.00519); Tucker et al.
+    (arXiv:1810.04152).
+    """
+    objective = objectives.IWAE(num_samples, gradient)
+    return _compose(input_shape, latent_dim, likelihood, objective=objective, **parts)
+
+
+def miwae(input_shape, latent_dim=8, likelihood=None, num_samples=20, **parts):
+    """IWAE for tables with missing entries: `fit({"x": x, "mask": mask})`, then `impute`.
+
+    The likelihood is by default `Normal(scale="per_feature")`, for standardised columns.
+
+    Example: `recipes.miwae((30,))`.
+
+    Reference: Mattei and Frellsen, MIWAE (arXiv:1812.02633).
+    """
+    likelihood = likelihood or likelihoods.Normal(scale="per_feature")
+    objective = objectives.IWAE(num_samples)
+    return _compose(input_shape, latent_dim, likelihood, objective=objective, **parts)
+
+
+def vamp_vae(input_shape, latent_dim=8, likelihood=None, num_components=500, **parts):
+    """VAE with the VampPrior, for x in [0, 1].
+
+    Example: `recipes.vamp_vae((28, 28, 1), latent_dim=40)`.
+
+    Reference: Tomczak and Welling, VAE with a VampPrior (arXiv:1705.07120).
+    """
+    prior = priors.VampPrior(networks.positive_shape(input_shape, "input_shape"), num_components)
+    return _compose(input_shape, latent_dim, likelihood, prior=prior, **parts)
+
+
+def mixture_vae(input_shape, latent_dim=8, likelihood=None, num_components=10, **parts):
+    """VAE with a learned mixture of normals as prior.
+
+    Example: `recipes.mixture_vae((28, 28, 1), num_components=20)`.
+
+    Reference: Dilokthanakul et al. (arXiv:1611.02648); Tomczak and Welling (arXiv:1705.07120),
+    "MoG".
+    """
+    prior = priors.NormalMixture(num_components)
+    return _compose(input_shape, latent_dim, likelihood, prior=prior, **parts)
+
+
+def flow_prior_vae(input_shape, latent_dim=8, likelihood=None, num_flows=4, **parts):
+    """VAE with a RealNVP as prior.
+
+    Example: `recipes.flow_prior_vae((28, 28, 1))`.
+
+    Reference: Chen et al., Variational Lossy Autoencoder (arXiv:1611.02731).
+    """
+    prior = priors.FlowPrior([flows.Coupling() for _ in range(num_flows)])
+    return _compose(input_shape, latent_dim, likelihood, prior=prior, **parts)
+
+
+def iaf_vae(input_shape, latent_dim=8, likelihood=None, num_flows=2, **parts):
+    """VAE whose posterior is a normal run through inverse autoregressive flows.
+
+    Example: `recipes.iaf_vae((28, 28, 1))`.
+
+    Reference: Kingma et al., Improved Variational Inference with Inverse Autoregressive Flow
+    (arXiv:1606.04934).
+    """
+    base, steps = posteriors.DiagonalNormal(latent_dim), range(num_flows)
+    posterior = posteriors.NormalizingFlow(base, [flows.Autoregressive() for _ in steps])
+    return _compose(input_shape, latent_dim, likelihood, posterior=posterior, **parts)
+
+
+def planar_vae(input_shape, latent_dim=8, likelihood=None, num_flows=4, **parts):
+    """VAE whose posterior is a normal run through planar flows.
+
+    Example: `recipes.planar_vae((28, 28, 1), num_flows=10)`.
+
+    Reference: Rezende and Mohamed, Variational Inference with Normalizing Flows
+    (arXiv:1505.05770).
+    """
+    base, steps = posteriors.DiagonalNormal(latent_dim), range(num_flows)
+    posterior = posteriors.NormalizingFlow(base, [flows.Planar() for _ in steps])
+    return _compose(input_shape, latent_dim, likelihood, posterior=posterior, **parts)
+
+
+def categorical_vae(input_shape, num_variables=20, num_classes=10, likelihood=None, **parts):
+    """VAE with codes of classes, by Gumbel-softmax with a falling temperature.
+
+    Example: `recipes.categorical_vae((28, 28, 1))`.
+
+    Reference: Jang et al., Categorical Reparameterization with Gumbel-Softmax (arXiv:1611.01144).
+    """
+    cooling = keras.optimizers.schedules.PolynomialDecay(1.0, 20_000, end_learning_rate=0.5)
+    posterior = posteriors.Categorical(num_variables, num_classes, cooling)
+    return _compose(input_shape, posterior.latent_dim, likelihood, posterior=posterior, **parts)
+
+
+def hyperspherical_vae(input_shape, latent_dim=3, likelihood=None, **parts):
+    """VAE with codes on the unit sphere.
+
+    Example: `recipes.hyperspherical_vae((28, 28, 1), latent_dim=6)`.
+
+    Reference: Davidson et al., Hyperspherical Variational Auto-Encoders (arXiv:1804.00891).
+    """
+    posterior = posteriors.VonMisesFisher(latent_dim)
+    return _compose(input_shape, latent_dim, likelihood, posterior=posterior, **parts)
+
+
+def sigma_vae(input_shape, latent_dim=8, **parts):
+    """VAE with a normal likelihood of the best single scale: squared error without a weight.
+
+    Example: `recipes.sigma_vae((28, 28, 1))`.
+
+    Reference: Rybkin et al., Simple and Effective VAE Training with Calibrated Decoders
+    (arXiv:2006.13202).
+    """
+    return _compose(input_shape, latent_dim, likelihoods.Normal(scale="optimal"), **parts)
+
+
+def conditional_vae(input_shape, condition_dim, latent_dim=2, likelihood=None, **parts):
+    """VAE whose encoder and decoder know a condition, such as the class.
+
+    Train with `fit({"x": x, "condition": classes})`; then `generate(8, condition=3)`.
+
+    Args: condition_dim: length of the vectors, or the number of classes.
+
+    Example: `recipes.conditional_vae((28, 28, 1), condition_dim=10)`.
+
+    Reference: Sohn et al., Learning Structured Output Representation (NeurIPS 2015), section 4.
+    """
+    return _compose(input_shape, latent_dim, likelihood, condition_dim, **parts)
 
 
 def seed_vae(input_shape=(28, 28, 1), latent_dim=2, likelihood=None, beta=1.0, seed=None):
@@ -84,4 +310,4 @@ def linear_vae(input_shape, latent_dim=2, seed=None):
 def _shapes(input_shape, likelihood):
     """Shapes of an example and of what the decoder emits for it."""
     shape = networks.positive_shape(input_shape, "input_shape")
-    return shape, (*shape[:-1], shape[-1] * likelihood.raw_per_feature)
+    return shape, likelihood.raw_shape(shape)

@@ -178,8 +178,8 @@ def check_finite(x, argument="x"):
     if x.dtype.kind == "f" and not np.isfinite(np.min(x) + np.max(x)):
         raise ValueError(
             f"`{argument}` must be finite, because one NaN or infinity makes the loss NaN; drop or "
-            f"fill those entries, or give a mask: `{{'x': x, 'mask': ~np.isnan(x)}}`. Received: {argument} with a minimum of {np.min(x)} and a "
-            f"maximum of {np.max(x)}"
+            "fill those entries, or give a mask: `{'x': x, 'mask': ~np.isnan(x)}`. Received: "
+            f"{argument} with a minimum of {np.min(x)} and a maximum of {np.max(x)}"
         )
 
 

@@ -1,6 +1,7 @@
 """What every part must be able to do, whatever it is."""
 
 import contextlib
+import functools
 import json
 
 import keras
@@ -15,10 +16,12 @@ def small_vae(x_shape=(5, 3, 1), latent_dim=2, seed=0, **parts):
     """A dense VAE with few weights, compiled."""
     keras.utils.set_random_seed(seed)
     likelihood = parts.get("likelihood") or keras_vae.likelihoods.Bernoulli()
-    raw_shape = (*x_shape[:-1], x_shape[-1] * likelihood.raw_per_feature)
+    raw_shape = likelihood.raw_shape(x_shape)
+    latent_dim = getattr(parts.get("posterior"), "latent_dim", latent_dim)
+    condition_dim = getattr(parts.get("prior"), "condition_dim", None)
     vae = keras_vae.VAE(
-        networks.dense_encoder(x_shape, units=(8,)),
-        networks.dense_decoder(latent_dim, raw_shape, units=(8,)),
+        networks.dense_encoder(x_shape, units=(8,), condition_dim=condition_dim),
+        networks.dense_decoder(latent_dim, raw_shape, units=(8,), condition_dim=condition_dim),
         seed=seed,
         **parts,
     )
@@ -49,7 +52,7 @@ def check_part(role, make, tmp_path, x_shape=(5, 3, 1)):
     for policy, shape in cases:
         with dtype_policy(policy):
             vae = small_vae(shape, **{role: [make()] if role == "penalties" else make()})
-        x = binary(12, shape)
+        x = binary(12, shape, vae)
         check_gradients(vae, x)
         check_extremes(vae, x)
     logs = vae.fit(x, batch_size=5, epochs=2, verbose=0).history
@@ -58,9 +61,14 @@ def check_part(role, make, tmp_path, x_shape=(5, 3, 1)):
     check_file(vae, x, tmp_path / "vae.keras")
 
 
-def binary(rows, shape):
-    """Examples in the support of every likelihood."""
-    return np.random.default_rng(0).integers(0, 2, (rows, *shape)).astype("float32")
+def binary(rows, shape, vae=None):
+    """Examples in the support of every likelihood; with a condition if `vae` takes one."""
+    x = np.random.default_rng(0).integers(0, 2, (rows, *shape)).astype("float32")
+    if vae is not None and vae.likelihood.open_support:
+        x = 0.25 + 0.5 * x
+    if vae is not None and vae.condition_dim:
+        return {"x": x, "condition": np.arange(rows) % vae.condition_dim}
+    return x
 
 
 def check_config(part):
@@ -72,32 +80,40 @@ def check_config(part):
 
 
 def check_gradients(vae, x):
-    """One step of the whole model: no optimizer that would skip what is not finite."""
+    """(loss, gradients) of the whole model: no optimizer that would skip what is not finite."""
     with tf.GradientTape() as tape:
         loss = vae.compute_loss(x, y_pred=vae(x, training=True))
     check_finite_float32(loss)
     gradients = tape.gradient(loss, vae.trainable_weights)
     assert all(np.isfinite(g).all() for g in gradients if g is not None)
+    return loss, gradients
 
 
 def check_extremes(vae, x, size=1e4):
     """The parts alone, on features and raw values that a diverging network could emit."""
     rng = np.random.default_rng(0)
-    num_samples = vae.objective.num_samples
+    num_samples, (values, condition, _) = vae.objective.num_samples, vae._unpack(x)
+    rows = len(values)
     signs = [
         rng.choice([-1.0, 1.0], shape)
         for shape in [
-            (len(x), *vae.encoder.output_shape[1:]),
-            (num_samples, len(x), *vae.decoder.output_shape[1:]),
+            (rows, *vae.encoder.output_shape[1:]),
+            (num_samples, rows, *vae.decoder.output_shape[1:]),
         ]
     ]
     features, raw = (tf.constant(size * s, "float32") for s in signs)
     with tf.GradientTape() as tape:
         tape.watch([features, raw])
         q = vae.posterior(features)
-        z = vae.posterior.sample(q, num_samples, 0)
-        weights = tf.ones(len(x))
-        terms = vae._terms(vae.likelihood.training_log_prob(x, raw, weights), q, z)
+        seed = keras.random.SeedGenerator(0)
+        z, log_posterior = vae.posterior.draw(q, num_samples, seed, step=0)
+        draws = {"q": q, "z": z, "log_posterior": log_posterior, "raw": raw}
+        weights = tf.ones(rows)
+        density = functools.partial(vae.likelihood.training_log_prob, weights=weights)
+        terms = vae._terms(values, condition, None, draws, density, weights, training=True)
+        terms = terms._replace(  # without the networks, which may overflow in half precision
+            log_joint=lambda z: terms.log_likelihood + terms.prior.log_prob(z)
+        )
         losses = [part.loss(terms, 0) for part in (vae.objective, *vae.penalties)]
         total = tf.add_n(losses)
     densities = [terms.log_likelihood, terms.kl, terms.log_posterior, terms.log_prior]

@@ -18,7 +18,18 @@ import keras  # noqa: E402
 from keras import layers, ops  # noqa: E402
 
 import keras_vae  # noqa: E402
-from keras_vae import likelihoods, networks, random, replicas, trainer  # noqa: E402
+from keras_vae import (  # noqa: E402
+    flows,
+    likelihoods,
+    networks,
+    objectives,
+    penalties,
+    posteriors,
+    priors,
+    random,
+    replicas,
+    trainer,
+)
 
 RNG = np.random.default_rng(0)
 X = RNG.random((103, 6), "float32")  # batches of 16, the last of 7: uneven on 2 and on 4
@@ -40,8 +51,17 @@ def regularised():
     return keras.Sequential([keras.Input((6,)), layers.Dense(8, "tanh", kernel_regularizer=l2)])
 
 
-def case(optimizer, encoder=plain, rows=103, x=X, policy="float32", steps=1, likelihood=None):
+def case(optimizer, encoder=plain, rows=103, x=X, policy="float32", steps=1, **parts):
+    """`parts` are arguments of VAE, each a function that makes one."""
     return dict(locals())
+
+
+def conditional():
+    return networks.dense_encoder((6,), units=(8,), condition_dim=3)
+
+
+MASK = RNG.random(X.shape) > 0.3
+INCOMPLETE = {"x": np.where(MASK, X, np.nan), "mask": MASK, "condition": np.arange(103) % 3}
 
 
 def overflowing():
@@ -64,6 +84,45 @@ CASES = {
     "BatchNormalization and Dropout": case(lambda: SGD(0.05), noisy_and_normalised),
     "regularisers": case(lambda: SGD(0.05), regularised),
     "optimal scale": case(lambda: SGD(0.01), likelihood=lambda: likelihoods.Normal("optimal")),
+    "total correlation": case(
+        lambda: SGD(0.05), penalties=lambda: [penalties.TotalCorrelation(103, weight=2.0)]
+    ),
+    "total correlation, stratified": case(
+        lambda: SGD(0.05),
+        rows=SHORT,
+        penalties=lambda: [penalties.TotalCorrelation(33, estimator="stratified")],
+    ),
+    "DIP and MMD": case(
+        lambda: SGD(0.05),
+        rows=SHORT,
+        penalties=lambda: [penalties.DIP(), penalties.MMD(10.0)],
+        prior=lambda: priors.NormalMixture(3),
+    ),
+    "free bits": case(
+        lambda: SGD(0.05), objective=lambda: objectives.ELBO(free_bits=0.05), rows=SHORT
+    ),
+    "capacity": case(lambda: SGD(0.01), objective=lambda: objectives.ELBO(9.0, capacity=0.3)),
+    "doubly reparameterized": case(
+        lambda: SGD(0.05), objective=lambda: objectives.IWAE(3, "doubly_reparameterized")
+    ),
+    "flow": case(
+        lambda: SGD(0.02),
+        rows=SHORT,
+        posterior=lambda: posteriors.NormalizingFlow(
+            posteriors.FullNormal(2), [flows.Planar(), flows.Autoregressive(8)]
+        ),
+        prior=lambda: priors.FlowPrior([flows.Coupling(8)]),
+    ),
+    "sphere": case(lambda: SGD(0.05), posterior=lambda: posteriors.VonMisesFisher(2), rows=SHORT),
+    "categorical": case(lambda: SGD(0.05), posterior=lambda: posteriors.Categorical(1, 2)),
+    "VampPrior": case(lambda: SGD(0.05), prior=lambda: priors.VampPrior((6,), 4)),
+    "condition and mask": case(
+        lambda: SGD(0.02),
+        conditional,
+        x=INCOMPLETE,
+        likelihood=lambda: likelihoods.Normal("optimal"),
+        prior=lambda: priors.ConditionalNormal(3),
+    ),
     "mixed_float16": case(lambda: SGD(0.05, clipnorm=0.05), policy="mixed_float16"),
     "overflow on one replica": case(
         lambda: SGD(0.05),
@@ -113,12 +172,13 @@ def train(name, count):
     keras.config.set_dtype_policy(options["policy"])
     with strategy.scope() if strategy else contextlib.nullcontext():
         keras.utils.set_random_seed(0)
-        likelihood = options["likelihood"]() if options["likelihood"] else None
+        parts = {role: make() for role, make in options["parts"].items()}
         decoder = networks.dense_decoder(2, (6,), units=(8,))
-        vae = keras_vae.VAE(options["encoder"](), decoder, likelihood=likelihood, seed=3)
+        vae = keras_vae.VAE(options["encoder"](), decoder, seed=3, **parts)
         vae.compile(options["optimizer"](), steps_per_execution=options["steps"], metrics=["mae"])
-    x, w = options["x"][: options["rows"]], W[: options["rows"]]
-    data = tf.data.Dataset.from_tensor_slices((x, x, w)).batch(16)
+    x, w = keras.tree.map_structure(lambda a: a[: options["rows"]], (options["x"], W))
+    target = x["x"] if isinstance(x, dict) else x
+    data = tf.data.Dataset.from_tensor_slices((x, target, w)).batch(16)
     history = vae.fit(data, epochs=3, validation_data=data, verbose=0).history  # 21 steps
     keras.config.set_dtype_policy("float32")
     results = {

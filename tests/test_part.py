@@ -10,11 +10,20 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from checks import binary, check_extremes, check_part, dtype_policy, small_vae
+from checks import (
+    binary,
+    check_config,
+    check_extremes,
+    check_file,
+    check_gradients,
+    check_part,
+    dtype_policy,
+    small_vae,
+)
 from keras import ops
 
 import keras_vae
-from keras_vae import likelihoods, objectives, posteriors, priors, schedules
+from keras_vae import flows, likelihoods, objectives, penalties, posteriors, priors, schedules
 from keras_vae.part import Part, bounded, constructor_arguments, from_arguments
 
 EXAMPLES = {
@@ -34,7 +43,46 @@ EXAMPLES = {
     "NegativeBinomial": ("likelihood", likelihoods.NegativeBinomial),
     "DiscretizedLogistic": ("likelihood", lambda: likelihoods.DiscretizedLogistic(4)),
     "IWAE": ("objective", lambda: objectives.IWAE(3)),
-    "IWAE sticking": ("objective", lambda: objectives.IWAE(3, stick_the_landing=True)),
+    "IWAE sticking": ("objective", lambda: objectives.IWAE(3, "sticking_the_landing")),
+    "IWAE dreg": ("objective", lambda: objectives.IWAE(3, "doubly_reparameterized")),
+    "IWAE partial": ("objective", lambda: objectives.IWAE(4, "partial", num_groups=2)),
+    "IWAE mixed": ("objective", lambda: objectives.IWAE(3, elbo_weight=0.5)),
+    "ELBO free": ("objective", lambda: objectives.ELBO(free_bits=0.1)),
+    "ELBO capacity": ("objective", lambda: objectives.ELBO(9.0, capacity=schedules.Linear(9))),
+    "TotalCorrelation": ("penalties", lambda: penalties.TotalCorrelation(12, 2.0)),
+    "TotalCorrelation stratified": (
+        "penalties",
+        lambda: penalties.TotalCorrelation(12, estimator="stratified"),
+    ),
+    "DIP": ("penalties", lambda: penalties.DIP(2.0, kind="I")),
+    "MMD": ("penalties", lambda: penalties.MMD(2.0)),
+    "MMD rbf": ("penalties", lambda: penalties.MMD(schedules.Linear(9), "rbf")),
+    "Normal per feature": ("likelihood", lambda: likelihoods.Normal("per_feature")),
+    "Beta": ("likelihood", likelihoods.Beta),
+    "DiscretizedLogisticMixture": (
+        "likelihood",
+        lambda: likelihoods.DiscretizedLogisticMixture(3, levels=4),
+    ),
+    "FullNormal": ("posterior", lambda: posteriors.FullNormal(3)),
+    "NormalizingFlow planar": (
+        "posterior",
+        lambda: posteriors.NormalizingFlow(posteriors.DiagonalNormal(2), [flows.Planar()]),
+    ),
+    "NormalizingFlow inverse": (
+        "posterior",
+        lambda: posteriors.NormalizingFlow(
+            posteriors.FullNormal(3), [flows.Autoregressive(8), flows.Coupling(8)]
+        ),
+    ),
+    "Categorical posterior": (
+        "posterior",
+        lambda: posteriors.Categorical(
+            2, 3, keras.optimizers.schedules.ExponentialDecay(1.0, 10, 0.9)
+        ),
+    ),
+    "VonMisesFisher": ("posterior", lambda: posteriors.VonMisesFisher(3)),
+    "ConditionalNormal": ("prior", lambda: priors.ConditionalNormal(4)),
+    "FlowPrior": ("prior", lambda: priors.FlowPrior([flows.Coupling(8), flows.Autoregressive(8)])),
     "ELBO": ("objective", lambda: objectives.ELBO(beta=2.0, num_samples=3)),
     "ELBO scheduled": ("objective", lambda: objectives.ELBO(beta=schedules.Sigmoid(9))),
 }
@@ -53,21 +101,54 @@ def library_parts(cls=Part):
         yield from library_parts(subclass)
 
 
+ELSEWHERE = {
+    *("Planar", "Coupling", "Autoregressive"),  # inside others here
+    *("UniformCategorical", "UniformSphere"),  # the defaults of two posteriors here
+    *("Mixed", "VampPrior"),  # of one shape of x only, below
+}
+
+
+def test_check_mixed(tmp_path):
+    parts = [likelihoods.Normal("per_feature"), likelihoods.Categorical(3)]
+    likelihood = likelihoods.Mixed(parts, [2, 1])
+    assert likelihood.raw_shape((3,)) == (5,)
+    check_config(likelihood)
+    vae = small_vae((3,), likelihood=likelihood)
+    x = binary(12, (3,))
+    check_gradients(vae, x)
+    check_extremes(vae, x)
+    vae.fit(x, batch_size=5, verbose=0)
+    check_file(vae, x, tmp_path / "vae.keras")
+
+
+@pytest.mark.parametrize("posterior", [posteriors.DiagonalNormal, posteriors.FullNormal])
+def test_check_vamp_prior(posterior, tmp_path):
+    check_config(priors.VampPrior((7,), 3))
+    vae = small_vae((7,), posterior=posterior(2), prior=priors.VampPrior((7,), 3))
+    x = binary(12, (7,))
+    check_gradients(vae, x)
+    check_extremes(vae, x)
+    vae.fit(x, batch_size=5, verbose=0)
+    check_file(vae, x, tmp_path / "vae.keras")
+
+
 def test_no_part_is_forgotten_here_or_left_unregistered():
     for module in pkgutil.walk_packages(keras_vae.__path__, "keras_vae."):
         if not module.name.endswith("__main__"):
             importlib.import_module(module.name)
-    parts = {c.__name__: c for c in library_parts() if not c.__name__.startswith("_")}
-    del parts["Likelihood"]  # the base
-    assert set(parts) == {name.split()[0] for name in EXAMPLES}
-    registered = {n: keras.saving.get_registered_object(f"keras_vae>{n}") for n in parts}
-    assert registered == parts
+    bases = ("Likelihood", "Posterior", "Prior", "Penalty", "Flow")
+    parts = {c for c in library_parts() if not c.__name__.startswith("_")}
+    parts = {c for c in parts if c.__name__ not in bases}
+    assert {c.__name__ for c in parts} == {name.split()[0] for name in EXAMPLES} | ELSEWHERE
+    names = {keras.saving.get_registered_name(c) for c in parts}
+    assert {keras.saving.get_registered_object(name) for name in names} == parts
+    assert all(name.startswith("keras_vae>") for name in names)
 
 
 def test_the_check_catches_an_overflow_and_half_precision():
     class Overflowing(likelihoods.Bernoulli):
-        def log_prob(self, x, raw):
-            return ops.log(ops.exp(super().log_prob(x, raw)))
+        def log_prob(self, x, raw, mask=None):
+            return ops.log(ops.exp(super().log_prob(x, raw, mask)))
 
     class Half(objectives.ELBO):
         def loss(self, terms, step):
@@ -88,10 +169,10 @@ def test_a_part_computes_in_float32_under_mixed_precision():
 
 
 def test_constructor_arguments_are_read_from_the_attributes_of_their_names():
-    objective = objectives.ELBO(beta=2.0, num_samples=3, name="mine")
-    assert constructor_arguments(objective) == {"beta": 2.0, "num_samples": 3}
-    objective.num_samples = 4
-    assert from_arguments(objectives.ELBO, constructor_arguments(objective)).num_samples == 4
+    part = priors.NormalMixture(3, name="mine")
+    assert constructor_arguments(part) == {"num_components": 3}
+    part.num_components = 4
+    assert from_arguments(priors.NormalMixture, constructor_arguments(part)).num_components == 4
 
 
 def test_constructor_arguments_may_be_keras_objects_themselves():
@@ -136,22 +217,26 @@ outputs = {}
 for path in sorted(pathlib.Path().glob("*.keras")):
     vae = keras.saving.load_model(path)
     x = np.load("x.npy")
+    if vae.likelihood.open_support:
+        x = 0.25 + 0.5 * x
+    if vae.condition_dim:
+        x = {"x": x, "condition": np.arange(len(x)) % vae.condition_dim}
     outputs[path.stem] = np.concatenate([vae.predict(x, verbose=0).ravel(), vae.elbo(x)])
 np.savez("out.npz", **outputs)
 """
 
 
 def test_models_of_every_part_load_in_a_new_process(tmp_path):
-    x = binary(6, (5, 3, 1))
-    np.save(tmp_path / "x.npy", x)
+    np.save(tmp_path / "x.npy", binary(6, (5, 3, 1)))
     expected = {}
     more = [schedules.Linear(9), schedules.Cyclical(9)]
     makers = dict(EXAMPLES)
     for schedule in more:
         makers[type(schedule).__name__] = ("objective", lambda s=schedule: objectives.ELBO(s))
     for name, (role, make) in makers.items():
-        vae = small_vae((5, 3, 1), **{role: make()})
+        vae = small_vae((5, 3, 1), **{role: [make()] if role == "penalties" else make()})
         vae.save(tmp_path / f"{name}.keras")
+        x = binary(6, (5, 3, 1), vae)
         expected[name] = np.concatenate([vae.predict(x, verbose=0).ravel(), vae.elbo(x)])
     environment = os.environ | {"PYTHONPATH": str(pathlib.Path(__file__).parents[1])}
     command = [sys.executable, "-c", LOAD_ALL]

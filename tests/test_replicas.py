@@ -16,6 +16,9 @@ EXACT += [("empty shards", 4), ("clipnorm", 2), ("global_clipnorm", 4), ("clipva
 EXACT += [("EMA", 2), ("steps_per_execution", 2), ("BatchNormalization and Dropout", 2)]
 EXACT += [("regularisers", 4), ("optimal scale", 4), ("mixed_float16", 2)]
 EXACT += [("overflow on one replica", 2)]
+EXACT += [("total correlation", 4), ("total correlation, stratified", 2), ("DIP and MMD", 4)]
+EXACT += [("free bits", 2), ("capacity", 4), ("doubly reparameterized", 2), ("flow", 4)]
+EXACT += [("sphere", 2), ("categorical", 4), ("VampPrior", 2), ("condition and mask", 4)]
 
 HALF = ("mixed_float16", "overflow on one replica")  # float16 sums in another order
 
@@ -39,7 +42,7 @@ def results(tmp_path_factory):
     command = [sys.executable, str(HERE / "replicas_worker.py"), "jobs.json", "out.npz"]
     environment = os.environ | {"PYTHONPATH": str(HERE.parent)}
     result = subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=900
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=1500
     )
     assert result.returncode == 0, result.stderr
     return np.load(folder / "out.npz")

@@ -37,7 +37,7 @@ BAD = {
     "strings": (np.array(["a", "b"]), {}, "must hold real numbers"),
     "objects": (np.array([None, {}]), {}, "must hold real numbers"),
     "ragged": ([[1.0, 2.0], [1.0]], {}, "must be a rectangular array"),
-    "dict": ({"x": X}, {}, "must be one array"),
+    "dict": ({"images": X}, {}, "must have the key 'x'"),
     "negative weights": (X, {"sample_weight": -np.ones(12)}, "must be non-negative"),
     "zero weights": (X, {"sample_weight": np.zeros(12)}, "not all zero"),
     "too few weights": (X, {"sample_weight": np.ones(5)}, "one number an example"),

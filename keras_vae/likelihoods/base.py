@@ -14,6 +14,12 @@ def sum_over_example(values):
     return ops.sum(values, axis=tuple(range(2, len(values.shape))))
 
 
+def share_sum(shares, values):
+    """Σ_k shares_k values_k for shares of (K, B) and values of (K, B, …)."""
+    shares = ops.reshape(shares, (*ops.shape(shares), *[1] * (len(values.shape) - 2)))
+    return ops.sum(shares * ops.cast(values, "float32"), axis=0)
+
+
 class Likelihood(Part):
     """Base of likelihoods: the interface, missing values, and the check of the support.
 
@@ -54,6 +60,10 @@ class Likelihood(Part):
     def mean(self, raw):
         """The mean of p(x|z), in data space; any leading axes."""
         raise NotImplementedError
+
+    def mixture_mean(self, raw, shares):
+        """The mean of Σ_k shares_k p(x|z_k), (B, …), for raw of (K, B, …) and shares of (K, B)."""
+        return share_sum(shares, self.mean(raw))
 
     def sample(self, raw, seed):
         """One draw from p(x|z) for every entry of raw, the examples on axis 0."""

@@ -6,7 +6,7 @@ import numpy as np
 from keras import ops
 
 from keras_vae import random, validation
-from keras_vae.likelihoods.base import Likelihood
+from keras_vae.likelihoods.base import Likelihood, share_sum
 from keras_vae.part import bounded, register
 
 
@@ -52,6 +52,11 @@ class Categorical(_Counts):
 
     def mean(self, raw):
         return ops.cast(ops.argmax(self._by_class(raw), axis=-1), "float32")
+
+    def mixture_mean(self, raw, shares):
+        """The class that is most probable under all draws together."""
+        probabilities = share_sum(shares, ops.softmax(self._by_class(raw), axis=-1))
+        return ops.cast(ops.argmax(probabilities, axis=-1), "float32")
 
     def sample(self, raw, seed):
         """By the largest of the logits with Gumbel noise."""

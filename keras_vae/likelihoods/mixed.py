@@ -81,6 +81,10 @@ class Mixed(Likelihood):
         pairs = zip(self.likelihoods, _split(raw, self.widths), strict=True)
         return ops.concatenate([part.mean(raw) for part, raw in pairs], axis=-1)
 
+    def mixture_mean(self, raw, shares):
+        pairs = zip(self.likelihoods, _split(raw, self.widths), strict=True)
+        return ops.concatenate([part.mixture_mean(raw, shares) for part, raw in pairs], axis=-1)
+
     def sample(self, raw, seed):
         pairs = zip(self.likelihoods, _split(raw, self.widths), strict=True)
         return ops.concatenate([part.sample(raw, seed) for part, raw in pairs], axis=-1)
@@ -115,6 +119,4 @@ class Mixed(Likelihood):
 def _split(values, widths):
     """The last axis in pieces of `widths`."""
     ends = list(itertools.accumulate(widths))
-    return [
-        values[..., end - width : end] for end, width in zip(ends, widths, strict=True)
-    ]
+    return [values[..., end - width : end] for end, width in zip(ends, widths, strict=True)]

@@ -1,0 +1,134 @@
+"""Every posterior, prior, likelihood and objective together: it trains and is saved, or refused."""
+
+import itertools
+
+import keras
+import numpy as np
+import pytest
+from checks import binary, check_gradients, small_vae
+
+import keras_vae
+from keras_vae import flows, likelihoods, objectives, posteriors, priors
+
+POSTERIORS = {
+    "diagonal": lambda: posteriors.DiagonalNormal(2),
+    "full": lambda: posteriors.FullNormal(2),
+    "planar": lambda: posteriors.NormalizingFlow(posteriors.DiagonalNormal(2), [flows.Planar()]),
+    "inverse autoregressive": lambda: posteriors.NormalizingFlow(
+        posteriors.DiagonalNormal(2), [flows.Autoregressive(4)]
+    ),
+    "categorical": lambda: posteriors.Categorical(1, 2),
+    "sphere": lambda: posteriors.VonMisesFisher(2),
+}
+PRIORS = {
+    "standard": priors.StandardNormal,
+    "learned": priors.LearnedNormal,
+    "conditional": lambda: priors.ConditionalNormal(2),
+    "mixture": lambda: priors.NormalMixture(2),
+    "VampPrior": lambda: priors.VampPrior((3,), 2),
+    "RealNVP": lambda: priors.FlowPrior([flows.Coupling(4)]),
+    "masked autoregressive": lambda: priors.FlowPrior([flows.Autoregressive(4)]),
+    "uniform classes": lambda: priors.UniformCategorical(2),
+    "uniform sphere": priors.UniformSphere,
+}
+LIKELIHOODS = {
+    "Bernoulli": likelihoods.Bernoulli,
+    "ContinuousBernoulli": likelihoods.ContinuousBernoulli,
+    "Normal": lambda: likelihoods.Normal(0.5),
+    "Normal optimal": lambda: likelihoods.Normal("optimal"),
+    "Normal per feature": lambda: likelihoods.Normal("per_feature"),
+    "Laplace": lambda: likelihoods.Laplace("shared"),
+    "Beta": likelihoods.Beta,
+    "DiscretizedLogistic": lambda: likelihoods.DiscretizedLogistic(2),
+    "DiscretizedLogisticMixture": lambda: likelihoods.DiscretizedLogisticMixture(2, levels=2),
+    "Categorical": lambda: likelihoods.Categorical(2),
+    "Poisson": likelihoods.Poisson,
+    "NegativeBinomial": likelihoods.NegativeBinomial,
+    "Mixed": lambda: likelihoods.Mixed(
+        [likelihoods.Normal("shared"), likelihoods.Categorical(2)], [2, 1]
+    ),
+}
+OBJECTIVES = {
+    "ELBO": objectives.ELBO,
+    "free bits": lambda: objectives.ELBO(free_bits=0.1, num_samples=2),
+    "capacity": lambda: objectives.ELBO(5.0, capacity=1.0),
+    "IWAE": lambda: objectives.IWAE(2, num_groups=2, elbo_weight=0.1),
+    "sticking the landing": lambda: objectives.IWAE(2, "sticking_the_landing"),
+    "doubly reparameterized": lambda: objectives.IWAE(2, "doubly_reparameterized"),
+    "partial": lambda: objectives.IWAE(2, "partial", num_groups=2),
+}
+REAL = list(POSTERIORS)[:4]
+OWN = {"categorical": "uniform classes", "sphere": "uniform sphere"}
+
+
+def fits(posterior, prior, objective):
+    """Whether the combination means something, by hand."""
+    if posterior in OWN or prior in OWN.values():
+        return OWN.get(posterior) == prior
+    if prior == "VampPrior" and posterior not in ("diagonal", "full"):
+        return False
+    return posterior != "planar" or objective not in (
+        "sticking the landing",
+        "doubly reparameterized",
+    )
+
+
+ROUND = itertools.cycle(LIKELIHOODS)
+TRIPLES = list(itertools.product(POSTERIORS, PRIORS, OBJECTIVES))
+SOME = [(*triple, next(ROUND)) for triple in TRIPLES if fits(*triple)][::2]
+REFUSED = [triple for triple in TRIPLES if not fits(*triple)]
+ALL = [(*triple, name) for triple in TRIPLES if fits(*triple) for name in LIKELIHOODS]
+
+
+def make(posterior, prior, objective, likelihood="Bernoulli"):
+    return small_vae(
+        (3,),
+        posterior=POSTERIORS[posterior](),
+        prior=PRIORS[prior](),
+        objective=OBJECTIVES[objective](),
+        likelihood=LIKELIHOODS[likelihood](),
+    )
+
+
+def check_combination(names, path):
+    """Three steps, eager as that is faster than tracing; a file that gives the same ELBO."""
+    vae = make(*names)
+    x = binary(8, (3,), vae)
+    weights = vae.trainable_variables
+    for _ in range(3):
+        loss, gradients = check_gradients(vae, x)
+        assert np.isfinite(loss)
+        found = [(g, w) for g, w in zip(gradients, weights, strict=True) if g is not None]
+        vae.optimizer.apply(*zip(*found, strict=True))
+    vae.save(path)
+    expected = vae.elbo(x)
+    assert np.isfinite(expected).all()
+    np.testing.assert_array_equal(keras_vae.load_model(path).elbo(x), expected)
+    assert np.isfinite(vae.generate(2, condition=1 if vae.condition_dim else None)).all()
+    keras.backend.clear_session()
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_every_second_pair_combines_with_a_likelihood_in_turn(objective, tmp_path):
+    for names in SOME:
+        if names[2] == objective:
+            check_combination(names, tmp_path / "vae.keras")
+
+
+def test_what_does_not_combine_is_refused_in_a_sentence():
+    for names in REFUSED:
+        with pytest.raises(ValueError, match=r"(?s)`.*must .*because.*Received: "):
+            make(*names)
+
+
+def test_every_likelihood_is_among_those_in_turn():
+    assert {names[3] for names in SOME} == set(LIKELIHOODS)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("likelihood", LIKELIHOODS)
+@pytest.mark.parametrize("posterior", POSTERIORS)
+def test_every_combination(posterior, likelihood, tmp_path):
+    for names in ALL:
+        if (names[0], names[3]) == (posterior, likelihood):
+            check_combination(names, tmp_path / "vae.keras")
