@@ -390,8 +390,10 @@ class VonMisesFisher(Posterior):
         level = random.uniform((num_samples, batch), seed, axis=1)
         noise = random.normal((num_samples, batch, latent_dim), seed, axis=1)
         angle = sphere.quantile(level, q["log_concentration"], latent_dim)[..., None]
-        along = ops.sum(noise * q["direction"], axis=-1, keepdims=True) * q["direction"]
-        return ops.cos(angle) * q["direction"] + ops.sin(angle) * sphere.unit(noise - along)
+        across = noise
+        for _ in range(2):  # twice: the first leaves a rounding error where little is across
+            across = sphere.unit(across - _along(across, q["direction"]))
+        return ops.cos(angle) * q["direction"] + ops.sin(angle) * across
 
     def log_prob(self, q, z):
         """log q(z|x) in nats on the sphere's surface, (K, B)."""
@@ -400,3 +402,8 @@ class VonMisesFisher(Posterior):
         return -concentration * apart - sphere.log_normaliser(
             q["log_concentration"], self.latent_dim
         )
+
+
+def _along(x, direction):
+    """The part of x along a direction of length 1."""
+    return ops.sum(x * direction, axis=-1, keepdims=True) * direction

@@ -1,0 +1,165 @@
+import keras
+import numpy as np
+import pytest
+from checks import binary, small_vae
+from scipy import stats
+
+from keras_vae import objectives, penalties, posteriors, priors, schedules
+
+RNG = np.random.default_rng(0)
+MEAN, LOG_VARIANCE = RNG.normal(size=(2, 7, 3)).astype("float32")
+Q = {"mean": MEAN, "log_variance": LOG_VARIANCE}
+Z = (MEAN + np.exp(0.5 * LOG_VARIANCE) * RNG.normal(size=(7, 3))).astype("float32")
+
+
+def terms(q=Q, z=Z, weights=None, prior=None):
+    posterior = posteriors.DiagonalNormal(z.shape[-1])
+    weights = np.ones(len(z), "float32") if weights is None else np.float32(weights)
+    return objectives.Terms(
+        *[None] * 4,
+        z=z[None],
+        q=q,
+        posterior=posterior,
+        prior=prior,
+        weights=weights,
+        log_joint=None,
+        seed=keras.random.SeedGenerator(0),
+    )
+
+
+def normal(i, j, d):
+    """Density of the d-th dimension of code i under the posterior of example j."""
+    return stats.norm(MEAN[j, d], np.exp(0.5 * LOG_VARIANCE[j, d])).pdf(Z[i, d])
+
+
+def total_correlation(weight):
+    """log q(z_i) - Σ_d log q(z_id) by loops, with `weight(i, j)` of example j."""
+    values = []
+    for i in range(7):
+        joint = sum(weight(i, j) * np.prod([normal(i, j, d) for d in range(3)]) for j in range(7))
+        marginals = [sum(weight(i, j) * normal(i, j, d) for j in range(7)) for d in range(3)]
+        values.append(np.log(joint) - np.sum(np.log(marginals)))
+    return values
+
+
+def test_minibatch_weighted_sampling_is_that_of_the_paper():
+    penalty = penalties.TotalCorrelation(100, weight=2.0)
+    expected = 2.0 * np.array(total_correlation(lambda i, j: 1 / (100 * 7)))
+    np.testing.assert_allclose(penalty.loss(terms(), 0), expected, rtol=1e-4)
+
+
+def test_minibatch_stratified_sampling_is_that_of_the_paper():
+    penalty = penalties.TotalCorrelation(100, estimator="stratified")
+
+    def weight(i, j):
+        return {0: 1 / 100, 1: (100 - 6) / (100 * 6)}.get((j - i) % 7, 1 / 6)
+
+    np.testing.assert_allclose(penalty.loss(terms(), 0), total_correlation(weight), rtol=1e-4)
+
+
+def test_stratified_sampling_is_unbiased_in_the_order_of_the_batch():
+    z, mixture = Z[:1], np.mean([np.prod([normal(0, j, d) for d in range(3)]) for j in range(7)])
+    estimates, rng = [], np.random.default_rng(1)
+    penalty = penalties.TotalCorrelation(7, estimator="stratified")
+    for _ in range(400):  # example 0, and three of the six others in any order
+        rows = [0, *1 + rng.permutation(6)[:3]]
+        q = {key: value[rows] for key, value in Q.items()}
+        weights = np.exp(penalty._log_weights(terms(q, Z[rows])))[0]
+        densities = np.exp(stats.norm(q["mean"], np.exp(0.5 * q["log_variance"])).logpdf(z).sum(1))
+        estimates.append(np.sum(weights * densities))
+    error = np.std(estimates) / np.sqrt(400)
+    assert abs(np.mean(estimates) - mixture) < 4 * error
+
+
+def test_one_example_has_a_finite_total_correlation():
+    one = {key: value[:1] for key, value in Q.items()}
+    for estimator in ("weighted", "stratified"):
+        penalty = penalties.TotalCorrelation(10, estimator=estimator)
+        assert np.isfinite(penalty.loss(terms(one, Z[:1]), 0)).all()
+
+
+@pytest.mark.parametrize("kind", ["I", "II"])
+def test_dip_is_made_of_the_covariance(kind):
+    covariance = np.cov(MEAN.T, bias=True)
+    if kind == "II":
+        covariance = covariance + np.diag(np.exp(LOG_VARIANCE).mean(0))
+    off = covariance - np.diag(np.diag(covariance))
+    expected = np.sum(off**2) + 0.5 * np.sum((np.diag(covariance) - 1) ** 2)
+    penalty = penalties.DIP(3.0, diagonal_ratio=0.5, kind=kind)
+    np.testing.assert_allclose(penalty.loss(terms(), 0), [3 * expected] * 7, rtol=1e-4)
+
+
+def standard():
+    prior = priors.StandardNormal()
+    prior.build((None, 3))
+    return prior
+
+
+@pytest.mark.parametrize("kernel", ["imq", "rbf"])
+def test_mmd_is_the_mean_of_the_kernels(kernel):
+    penalty, prior = penalties.MMD(kernel=kernel), standard()
+    draws = np.asarray(prior.sample(7, keras.random.SeedGenerator(0)))
+
+    def k(a, b):
+        square = np.sum((a - b) ** 2)
+        cs = 2.0 * 3 * np.array(penalty.multiples)
+        return np.mean(cs / (cs + square) if kernel == "imq" else np.exp(-square / cs))
+
+    def pairs(a, b, same):
+        return np.mean([k(x, y) for i, x in enumerate(a) for j, y in enumerate(b)
+                        if not same or i != j])  # fmt: skip
+
+    expected = pairs(Z, Z, True) + pairs(draws, draws, True) - 2 * pairs(Z, draws, False)
+    np.testing.assert_allclose(penalty.loss(terms(prior=prior), 0), [expected] * 7, atol=1e-5)
+
+
+def test_mmd_is_zero_in_the_mean_for_codes_from_the_prior_and_positive_elsewhere():
+    values = {}
+    for shift in (0.0, 1.0):
+        prior, samples = standard(), []
+        for i in range(40):
+            z = np.random.default_rng(i).normal(shift, 1.0, (50, 3)).astype("float32")
+            batch = terms(z=z, prior=prior)._replace(seed=keras.random.SeedGenerator(i))
+            samples.append(float(penalties.MMD().loss(batch, 0)[0]))
+        values[shift] = np.mean(samples), np.std(samples) / np.sqrt(40)
+    assert abs(values[0.0][0]) < 4 * values[0.0][1]
+    assert values[1.0][0] > 10 * values[1.0][1]
+
+
+@pytest.mark.parametrize(
+    "penalty", [penalties.DIP(kind="I"), penalties.DIP(kind="II"), penalties.TotalCorrelation(100)]
+)
+def test_examples_without_weight_are_as_good_as_absent(penalty):
+    few = {key: value[:5] for key, value in Q.items()}
+    weighted = penalty.loss(terms(weights=[1, 1, 1, 1, 1, 0, 0]), 0)
+    np.testing.assert_allclose(weighted[:5], penalty.loss(terms(few, Z[:5]), 0), rtol=1e-4)
+
+
+def test_a_penalty_is_logged_and_weighted_by_its_schedule():
+    penalty = penalties.DIP(weight=schedules.Linear(10, end=4.0))
+    np.testing.assert_allclose(penalty.loss(terms(), 5), 2 * penalties.DIP().loss(terms(), 0))
+    logs = small_vae((6,), penalties=[penalties.DIP(), penalties.MMD()]).fit(
+        binary(32, (6,)), verbose=0
+    )
+    sums = [logs.history[k][0] for k in ("reconstruction_loss", "kl_loss", "dip", "mmd")]
+    assert logs.history["loss"][0] == pytest.approx(sum(sums), rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: small_vae((6,), posterior=posteriors.FullNormal(2), penalties=[penalties.DIP()]),
+        lambda: small_vae(
+            (6,), posterior=posteriors.FullNormal(2), penalties=[penalties.TotalCorrelation(9)]
+        ),
+        lambda: penalties.DIP(kind="III"),
+        lambda: penalties.MMD(kernel="linear"),
+        lambda: penalties.MMD(-1.0),
+        lambda: penalties.MMD(scale=0.0),
+        lambda: penalties.TotalCorrelation(0),
+        lambda: penalties.TotalCorrelation(9, estimator="exact"),
+    ],
+)
+def test_bad_arguments_are_refused(make):
+    with pytest.raises(ValueError, match=r"`\w+`.* must .*Received: "):
+        make()
