@@ -5,6 +5,7 @@ seed; 10 latents where the recipe has a free choice. The ELBO (beta = 1, no pena
 over the 10,000 test images, from one draw each. The likelihood is importance-weighted with 200
 draws over the first 1,000 test images. Both in nats; only rows of one likelihood compare. Active
 units: dimensions whose posterior means have a variance above 0.01. The time is that of training.
+The hyperspherical VAE has a first rate of 5e-4: at 2e-3 it collapses.
 """
 
 import argparse
@@ -39,6 +40,8 @@ RECIPES = {
     "miwae": lambda: recipes.miwae(SHAPE, 10, likelihoods.Bernoulli(), num_samples=5),
 }
 
+RATES = {"hyperspherical_vae": 5e-4}
+
 
 def run(name, epochs):
     """One row of the table."""
@@ -48,7 +51,7 @@ def run(name, epochs):
     vae = RECIPES[name]()
     if vae.condition_dim:
         x, x_test = {"x": x, "condition": labels}, {"x": x_test, "condition": labels_test}
-    rate = keras.optimizers.schedules.CosineDecay(2e-3, epochs * 469, alpha=0.02)
+    rate = keras.optimizers.schedules.CosineDecay(RATES.get(name, 2e-3), epochs * 469, alpha=0.02)
     vae.compile(keras.optimizers.Adam(rate))
     start = time.perf_counter()
     vae.fit(x, epochs=epochs, batch_size=128, verbose=2)

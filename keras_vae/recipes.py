@@ -228,6 +228,8 @@ def categorical_vae(input_shape, num_variables=20, num_classes=10, likelihood=No
 def hyperspherical_vae(input_shape, latent_dim=3, likelihood=None, **parts):
     """VAE with codes on the unit sphere.
 
+    Train it gently: with Adam at 2e-3 it collapses on Fashion-MNIST, at 5e-4 it learns.
+
     Example: `recipes.hyperspherical_vae((28, 28, 1), latent_dim=6)`.
 
     Reference: Davidson et al., Hyperspherical Variational Auto-Encoders (arXiv:1804.00891).
