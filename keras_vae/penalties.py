@@ -4,7 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_vae import posteriors, replicas
+from keras_vae import posteriors, priors, replicas
 from keras_vae.part import Part, register
 from keras_vae.validation import number_or_schedule, positive_integer
 
@@ -178,6 +178,14 @@ class MMD(Penalty):
             raise ValueError(f"`kernel` must be one of {self.kernels}. Received: kernel={kernel!r}")
         self.kernel = kernel
         self.scale = number_or_schedule(scale, "scale", "the spread of the prior", positive=True)
+
+    def check_model(self, vae):
+        if isinstance(vae.prior, priors.ConditionalNormal):
+            raise ValueError(
+                "`penalties` with an MMD must go with a prior that is the same for all examples, "
+                "because it compares the codes of the batch with draws from one. "
+                f"Received: prior={type(vae.prior).__name__}"
+            )
 
     def value(self, terms):
         codes = replicas.all_gather(terms.z[0])

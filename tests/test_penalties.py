@@ -146,8 +146,25 @@ def test_a_penalty_is_logged_and_weighted_by_its_schedule():
 
 
 @pytest.mark.parametrize(
+    "parts",
+    [
+        {"prior": priors.VampPrior((6,), 3)},
+        {"prior": priors.FlowPrior()},
+        {"posterior": posteriors.VonMisesFisher(3)},
+        {"posterior": posteriors.Categorical(2, 3)},
+    ],
+    ids=["VampPrior", "FlowPrior", "sphere", "classes"],
+)
+def test_mmd_goes_with_priors_that_can_be_drawn_from(parts):
+    vae = small_vae((6,), penalties=[penalties.MMD()], **parts)
+    logs = vae.fit(binary(20, (6,)), batch_size=8, verbose=0).history
+    assert np.isfinite(list(logs.values())).all()
+
+
+@pytest.mark.parametrize(
     "make",
     [
+        lambda: small_vae((6,), prior=priors.ConditionalNormal(4), penalties=[penalties.MMD()]),
         lambda: small_vae((6,), posterior=posteriors.FullNormal(2), penalties=[penalties.DIP()]),
         lambda: small_vae(
             (6,), posterior=posteriors.FullNormal(2), penalties=[penalties.TotalCorrelation(9)]

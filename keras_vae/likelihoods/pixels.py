@@ -81,7 +81,7 @@ class DiscretizedLogistic(Likelihood):
     """Exact probabilities of 8-bit pixels: a logistic distribution summed over each level's bin.
 
     The decoder emits two values a feature, the first half of the last axis for the location
-    (0.5 + raw), the second for the log-scale (raw - 3). Divide the loss by (features · ln 2) for
+    (0.5 + raw), the second for the log-scale (raw - 3). `evaluation.bits_per_dim` reports it in
     bits per dimension.
 
     Args:
