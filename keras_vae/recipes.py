@@ -250,7 +250,7 @@ def sigma_vae(input_shape, latent_dim=8, **parts):
 
 
 def conditional_vae(input_shape, condition_dim, latent_dim=2, likelihood=None, **parts):
-    """VAE whose encoder and decoder know a condition, such as the class.
+    """VAE whose encoder, decoder and prior know a condition, such as the class.
 
     Train with `fit({"x": x, "condition": classes})`; then `generate(8, condition=3)`.
 
@@ -260,6 +260,7 @@ def conditional_vae(input_shape, condition_dim, latent_dim=2, likelihood=None, *
 
     Reference: Sohn et al., Learning Structured Output Representation (NeurIPS 2015), section 4.
     """
+    parts = {"prior": priors.ConditionalNormal(condition_dim), **parts}
     return _compose(input_shape, latent_dim, likelihood, condition_dim, **parts)
 
 
