@@ -98,12 +98,21 @@ CASES = {
         penalties=lambda: [penalties.DIP(), penalties.MMD(10.0)],
         prior=lambda: priors.NormalMixture(3),
     ),
-    "free bits": case(
-        lambda: SGD(0.05), objective=lambda: objectives.ELBO(free_bits=0.05), rows=SHORT
+    "free bits on a sphere": case(
+        lambda: SGD(0.05),
+        rows=SHORT,
+        objective=lambda: objectives.ELBO(free_bits=0.05),
+        posterior=lambda: posteriors.VonMisesFisher(2),
     ),
-    "capacity": case(lambda: SGD(0.01), objective=lambda: objectives.ELBO(9.0, capacity=0.3)),
+    "capacity of classes": case(
+        lambda: SGD(0.01),
+        objective=lambda: objectives.ELBO(9.0, capacity=0.3),
+        posterior=lambda: posteriors.Categorical(1, 2),
+    ),
     "doubly reparameterized": case(
-        lambda: SGD(0.05), objective=lambda: objectives.IWAE(3, "doubly_reparameterized")
+        lambda: SGD(0.05),
+        objective=lambda: objectives.IWAE(3, "doubly_reparameterized"),
+        prior=lambda: priors.VampPrior((6,), 4),
     ),
     "flow": case(
         lambda: SGD(0.02),
@@ -113,9 +122,6 @@ CASES = {
         ),
         prior=lambda: priors.FlowPrior([flows.Coupling(8)]),
     ),
-    "sphere": case(lambda: SGD(0.05), posterior=lambda: posteriors.VonMisesFisher(2), rows=SHORT),
-    "categorical": case(lambda: SGD(0.05), posterior=lambda: posteriors.Categorical(1, 2)),
-    "VampPrior": case(lambda: SGD(0.05), prior=lambda: priors.VampPrior((6,), 4)),
     "condition and mask": case(
         lambda: SGD(0.02),
         conditional,
