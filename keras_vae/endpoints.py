@@ -1,6 +1,7 @@
 """Functions of a VAE as models of their own, for Keras' batching, progress bar and strategies."""
 
 import keras
+from keras import ops
 
 from keras_vae import validation
 
@@ -20,7 +21,7 @@ class Endpoint(keras.Model):
         return self.function(x)
 
     def run(self, x, batch_size=None, **options):
-        """The NumPy outputs for an array, or for any other input of `predict`.
+        """The NumPy output (or dict of them) for an array, or for any other input of `predict`.
 
         One batch is computed eagerly: compiling a graph for it would take longer than the work.
         """
@@ -28,7 +29,7 @@ class Endpoint(keras.Model):
             return self.predict(x, **options)
         batch_size = batch_size or BATCH_SIZE
         if len(x["x"] if isinstance(x, dict) else x) <= batch_size:
-            return keras.ops.convert_to_numpy(self(x, training=False))
+            return keras.tree.map_structure(ops.convert_to_numpy, self(x, training=False))
         return self.predict(x, batch_size=batch_size, **options)
 
 

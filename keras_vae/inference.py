@@ -1,15 +1,20 @@
 """What a trained model is for: codes, reconstructions, new examples, scores. Batched, in NumPy."""
 
-import functools
+import inspect
+import math
 
 import keras
 import numpy as np
 from keras import ops
 
+from keras_vae import evaluation, validation
 from keras_vae import random as noise
-from keras_vae import validation
 from keras_vae.endpoints import BATCH_SIZE
 from keras_vae.inputs import CheckedModel
+from keras_vae.posteriors import DiagonalNormal
+
+_DECODED = 1_000_000
+"""Numbers that `log_likelihood` decodes at a time, which bounds its memory."""
 
 
 class Inference(CheckedModel):
@@ -33,6 +38,14 @@ class Inference(CheckedModel):
             x: one example or many; an array or any other input of `fit`.
         """
         return self._run("sample_code" if sample else "mean_code", x, batch_size, verbose=verbose)
+
+    def infer(self, x, batch_size=None, verbose=0):
+        """The parameters of q(z|x), a dict of arrays such as `mean` and `log_variance`, (N, D).
+
+        Args:
+            x: one example or many; an array or any other input of `fit`.
+        """
+        return self._run("q", x, batch_size, verbose=verbose)
 
     def decode(self, z, batch_size=None, verbose=0, condition=None):
         """Mean of p(x|z) for codes z of (N, D), in data space, (N, …).
@@ -115,18 +128,68 @@ class Inference(CheckedModel):
     def log_likelihood(self, x, num_samples=1000, batch_size=None, verbose=0):
         """Importance-weighted estimate of log p(x) in nats, (N,): a bound that tightens with draws.
 
+        Goes through x once for every few draws, so that memory does not grow with their number.
+
         Args:
             x: an array, or any other input of `fit` that can be gone through again.
             num_samples: draws of z for each example.
+            verbose: 1 shows a progress bar.
 
         Reference: Burda et al., Importance Weighted Autoencoders (arXiv:1509.00519), equation 8.
         """
         validation.positive_integer(num_samples, "num_samples", "the number of draws of z")
         self._rewind_evaluation_noise()
         x = self._checked(x)
-        endpoints = [self._endpoints.get("log_weight", k) for k in _chunks(num_samples, 50)]
-        sums = [endpoint.run(x, batch_size, verbose=verbose) for endpoint in endpoints]
-        return functools.reduce(np.logaddexp, sums) - np.log(num_samples)
+        batch_size = batch_size or 64
+        largest = _DECODED // (batch_size * math.prod(self.target_shape))
+        total, passes = None, _chunks(num_samples, min(max(largest, 1), 50))
+        bar = keras.utils.Progbar(len(passes), verbose=verbose, unit_name="pass")
+        for number, draws in enumerate(passes):
+            sums = self._endpoints.get("log_weight", draws).run(x, batch_size, verbose=0)
+            total = sums if total is None else np.logaddexp(total, sums)
+            bar.update(number + 1)
+        return total - np.log(num_samples)
+
+    def diagnose(self, x, batch_size=None, verbose=0):
+        """What the code carries, and whether it has collapsed: a dict, in nats an example.
+
+        Args:
+            x: an array, or any other input of `fit`. More than 10,000 examples take long, as each
+                code is compared with each posterior.
+
+        Returns: `elbo`, `reconstruction_loss`, `kl_loss`, from one draw each; `active_units`, the
+        number of dimensions in use (see `evaluation.active_units`); where the KL is a sum over the
+        dimensions, `kl_per_dimension`, (D,), their means; and for `DiagonalNormal`, what
+        `evaluation.decompose_kl` splits the KL into.
+        """
+        self._rewind_evaluation_noise()
+        found = self._run("diagnosis", x, batch_size, verbose=verbose)
+        reconstruction, summands = found["log_likelihood"].mean(), found["kl"].mean(axis=0)
+        result = {
+            "elbo": float(reconstruction - summands.sum()),
+            "reconstruction_loss": -float(reconstruction),
+            "kl_loss": float(summands.sum()),
+            "active_units": evaluation.active_units(found["mean"]),
+        }
+        if len(summands) == self.posterior.latent_dim:
+            result["kl_per_dimension"] = summands
+        if "log_variance" in found:
+            keys = ("mean", "log_variance", "z", "log_prior")
+            result |= evaluation.decompose_kl(*(found[key] for key in keys))
+        return result
+
+    def evaluate(self, *args, diagnose=False, **kwargs):
+        """As in `keras.Model`; with `diagnose=True` the dict has what `diagnose` tells too."""
+        logs = super().evaluate(*args, **kwargs)
+        if not diagnose:
+            return logs
+        if not isinstance(logs, dict):
+            raise ValueError(
+                "`diagnose` must go with return_dict=True, because what it adds has names. "
+                f"Received: diagnose={diagnose!r}, return_dict=False"
+            )
+        x = inspect.signature(keras.Model.evaluate).bind(self, *args, **kwargs).arguments["x"]
+        return self.diagnose(x) | logs
 
     def anomaly_score(self, x, batch_size=None, verbose=0):
         """How strange each example is, (N,): the negative ELBO in nats."""
@@ -187,6 +250,19 @@ class Inference(CheckedModel):
     def _elbo(self, batch):
         terms, _ = self._evaluate(batch, 1)
         return terms.log_likelihood[0] - terms.kl
+
+    def _diagnosis(self, batch):
+        """What `diagnose` needs of each example."""
+        terms, _ = self._evaluate(batch, 1)
+        found = {
+            "log_likelihood": terms.log_likelihood[0],
+            "kl": terms.kl_summands,
+            "mean": self.posterior.mean(terms.q),
+        }
+        if isinstance(self.posterior, DiagonalNormal):
+            found |= {"log_variance": terms.q["log_variance"]}
+            found |= {"z": terms.z[0], "log_prior": terms.log_prior[0]}
+        return found
 
     def _log_weight(self, batch, num_samples):
         return ops.logsumexp(self._log_weights(batch, num_samples)[0], axis=0)

@@ -1,5 +1,6 @@
 """Bad input, refused before the first step with a sentence that says what to do."""
 
+import importlib
 import numbers
 import types
 
@@ -16,6 +17,15 @@ def positive_integer(value, argument, meaning):
             f"Received: {argument}={value!r}"
         )
     return int(value)
+
+
+def optional(module, extra, what):
+    """A module of an optional dependency, or ImportError that names the extra to install."""
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        package = module.split(".")[0]
+        raise ImportError(f'{what} need {package}: pip install "keras_vae[{extra}]"') from error
 
 
 def is_number(value):

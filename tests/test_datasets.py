@@ -1,3 +1,4 @@
+import h5py
 import keras
 import numpy as np
 import pytest
@@ -225,3 +226,79 @@ def test_arrays_that_cannot_be_split_or_read_are_refused(tmp_path):
     for name in ("scalar.npy", "one.npy", "objects.npz", "array.npz"):
         with pytest.raises(ValueError, match=r"`data` must .*Received: "):
             datasets.load(tmp_path / name)
+
+
+def test_the_grid_is_addressed_by_its_factors():
+    grid = datasets.ShapeGrid(image_size=16)
+    assert len(grid) == 3 * 6 * 40 * 32 * 32 == 737_280
+    rows = np.array([0, 1, 32, 1024, 40_960, 245_760, 737_279])
+    np.testing.assert_array_equal(
+        grid.factors(rows),
+        [
+            [0, 0, 0, 0, 0],
+            [0, 0, 0, 0, 1],
+            [0, 0, 0, 1, 0],
+            [0, 0, 1, 0, 0],
+            [0, 1, 0, 0, 0],
+            [1, 0, 0, 0, 0],
+            [2, 5, 39, 31, 31],
+        ],
+    )
+    images = grid[rows]
+    assert (images.shape, images.dtype) == ((7, 16, 16, 1), np.uint8)
+    np.testing.assert_array_equal(images[2:4], grid[np.array([32, 1024])])
+    np.testing.assert_array_equal(grid[:2], images[:2])
+
+
+def test_the_grids_images_lie_where_their_factors_say():
+    grid = datasets.ShapeGrid()
+    rows = np.random.default_rng(0).integers(len(grid), size=200)
+    images, values = grid[rows][..., 0] / 255, grid.values(rows)
+    total = images.sum((1, 2))
+    centres = (np.arange(64) + 0.5) / 64
+    np.testing.assert_allclose((images.sum(1) @ centres) / total, values[:, 3], atol=0.01)
+    np.testing.assert_allclose((images.sum(2) @ centres) / total, values[:, 4], atol=0.01)
+    area = {0: np.pi / 2, 1: 2.0, 2: 3 * np.sqrt(3) / 4}  # of radius 1
+    expected = [area[int(shape)] * size**2 * 64**2 for shape, size in values[:, :2]]
+    np.testing.assert_allclose(total, expected, rtol=0.08)
+
+
+def test_a_model_trains_on_the_grid():
+    batches = datasets.Batches(datasets.ShapeGrid(8), 32, shuffle=True)
+    assert batches[0].shape == (32, 8, 8, 1)
+    assert len(batches) == 23_040
+
+
+def test_dsprites_is_read_without_its_pickled_part(tmp_path):
+    images = np.random.default_rng(0).integers(2, size=(10, 64, 64), dtype="uint8")
+    classes = np.arange(60).reshape(10, 6)
+    metadata = np.array({"title": "dSprites"}, dtype=object)
+    path = tmp_path / "dsprites.npz"
+    np.savez(path, imgs=images, latents_classes=classes, metadata=metadata)
+    read, factors = datasets.dsprites(path)
+    np.testing.assert_array_equal(read[..., 0], 255 * images)
+    np.testing.assert_array_equal(factors, classes[:, 1:])
+
+
+def test_shapes3d_is_read_where_it_is_indexed(tmp_path):
+    images = np.random.default_rng(0).integers(256, size=(6, 64, 64, 3), dtype="uint8")
+    labels = np.array([[0.0, 1.0], [0.1, 0.8], [0.2, 1.0], [0.0, 0.8], [0.1, 1.0], [0.2, 0.8]])
+    with h5py.File(tmp_path / "3dshapes.h5", "w") as file:
+        file["images"], file["labels"] = images, labels
+    source = datasets.Shapes3D(tmp_path / "3dshapes.h5")
+    rows = np.array([4, 0, 4, 2])
+    np.testing.assert_array_equal(source[rows], images[rows])
+    np.testing.assert_array_equal(source[1:3], images[1:3])
+    np.testing.assert_array_equal(source.factors[:, 0], [0, 1, 2, 0, 1, 2])
+    np.testing.assert_array_equal(source.factors[:, 1], [1, 0, 1, 0, 1, 0])
+    batches = datasets.Batches(source, 4, shuffle=True)
+    assert sum(len(batches[i]) for i in range(2)) == len(source) == 6
+
+
+@pytest.mark.parametrize("read", [datasets.dsprites, datasets.Shapes3D])
+def test_files_that_are_no_such_data_are_refused(read, tmp_path):
+    (tmp_path / "x.npz").write_bytes(b"nothing")
+    with pytest.raises(ValueError, match="Received"):
+        read(tmp_path / "x.npz")
+    with pytest.raises(ValueError, match="Received"):
+        read(tmp_path / "none.npz")

@@ -4,6 +4,7 @@ import pathlib
 import subprocess
 import sys
 
+import keras
 import numpy as np
 import pytest
 from PIL import Image
@@ -128,7 +129,7 @@ def test_without_a_network_it_says_loudly_that_it_uses_shapes(monkeypatch, capsy
     def refused():
         raise OSError("no route to host")
 
-    monkeypatch.setattr(datasets, "fashion_mnist", refused)
+    monkeypatch.setattr(keras.datasets.fashion_mnist, "load_data", refused)
     assert cli.load_data(None).train.shape == (100, 28, 28, 1)
     assert "USING THE BUILT-IN DRAWN SHAPES" in capsys.readouterr().err
     with pytest.raises(ValueError, match="could not be downloaded"):

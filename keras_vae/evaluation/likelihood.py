@@ -1,4 +1,4 @@
-"""Instruments that judge a model, NumPy in and NumPy out."""
+"""Log-likelihoods in units that compare."""
 
 import math
 
@@ -20,17 +20,3 @@ def bits_per_dim(log_prob, example_shape):
     Reference: Theis et al., A Note on the Evaluation of Generative Models (arXiv:1511.01844).
     """
     return -np.asarray(log_prob) / (math.prod(example_shape) * math.log(2.0))
-
-
-def active_units(codes, threshold=0.01):
-    """The number of latent dimensions in use: those whose posterior means vary over the data.
-
-    Args:
-        codes: (N, D), posterior means, `vae.encode(x)`.
-        threshold: the variance over the data from which on a dimension counts.
-
-    Example: `active_units(vae.encode(x_test))`.
-
-    Reference: Burda et al., Importance Weighted Autoencoders (arXiv:1509.00519), section 5.2.
-    """
-    return int(np.sum(np.var(np.asarray(codes, "float64"), axis=0) > threshold))

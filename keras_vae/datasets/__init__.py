@@ -1,0 +1,33 @@
+"""Data for `fit`: batches of arrays, files and folders, Fashion-MNIST, and drawn shapes.
+
+Images stay 8-bit until the batch, files stay on disk: memory does not grow with the data.
+"""
+
+from keras_vae.datasets.batches import Batches, as_float
+from keras_vae.datasets.drawn import FACTORS, SHAPES, ShapeGrid, shapes
+from keras_vae.datasets.files import (
+    FASHION_MNIST_CLASSES,
+    Shapes3D,
+    Splits,
+    dsprites,
+    fashion_mnist,
+    load,
+)
+from keras_vae.datasets.images import IMAGE_SUFFIXES, ImageFolder
+
+__all__ = [
+    "FACTORS",
+    "FASHION_MNIST_CLASSES",
+    "IMAGE_SUFFIXES",
+    "SHAPES",
+    "Batches",
+    "ImageFolder",
+    "ShapeGrid",
+    "Shapes3D",
+    "Splits",
+    "as_float",
+    "dsprites",
+    "fashion_mnist",
+    "load",
+    "shapes",
+]
