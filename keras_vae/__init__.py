@@ -14,6 +14,7 @@ from keras_vae import (
     posteriors,
     priors,
     recipes,
+    report,
     schedules,
 )
 from keras_vae.model import VAE
@@ -39,5 +40,6 @@ __all__ = [
     "posteriors",
     "priors",
     "recipes",
+    "report",
     "schedules",
 ]

@@ -20,6 +20,7 @@ from keras_vae import (
     plotting,
     recipes,
     replicas,
+    report,
     saving,
     schedules,
 )
@@ -60,6 +61,7 @@ def train(arguments):
         validation_data=test_set,
         shuffle=False,
         callbacks=[
+            callbacks.CollapseMonitor(some(splits.test, 1000)),
             keras.callbacks.CSVLogger(history_path, append=train_set.epoch > 0),
             keras.callbacks.ModelCheckpoint(path),
             *tensorboard(output / "logs"),
@@ -113,11 +115,34 @@ def keep_rows(path, count):
 
 
 def evaluate(arguments):
-    """Prints the logs of the test set, in nats per example."""
+    """Prints the logs of the test set, in nats per example; writes a report on request."""
     vae = saving.load_model(arguments.model)
-    data = datasets.Batches(load_data(arguments.data).test, arguments.batch_size)
-    for name, value in vae.evaluate(data, return_dict=True).items():
-        print(f"{name:22} {value:10.3f}")
+    splits = load_data(arguments.data)
+    data = datasets.Batches(splits.test, arguments.batch_size)
+    logs = vae.evaluate(data, return_dict=True)
+    if arguments.diagnose:
+        logs |= vae.diagnose(some(splits.test, 10_000))
+    for name, value in logs.items():
+        values = " ".join(f"{v:10.3f}" for v in np.ravel(value))
+        print(f"{name:22} {values}")
+    if arguments.report:
+        write_report(vae, splits, arguments)
+
+
+def write_report(vae, splits, arguments):
+    """The page of `--report`, with the curves of the history beside the model."""
+    history = pathlib.Path(arguments.model).with_name("history.csv")
+    report.write(
+        arguments.report,
+        vae,
+        some(splits.test, 10_000),
+        splits.test_labels,
+        splits.class_names,
+        read_history(history) if history.exists() else None,
+        arguments.draws,
+        title=f"VAE {arguments.model}",
+    )
+    print(f"Wrote {arguments.report}")
 
 
 def generate(arguments):
@@ -291,7 +316,11 @@ def parser():
     add("--seed", type=int, default=0, help="of weights, noise and order")
     add("--resume", action="store_true", help="go on after the last epoch in --output")
 
-    command(evaluate, data).add_argument("model", help="a .keras file")
+    add = command(evaluate, data).add_argument
+    add("model", help="a .keras file")
+    add("--diagnose", action="store_true", help="print active units and the parts of the KL too")
+    add("--report", metavar="FILE", help="write a page with numbers and pictures, such as r.html")
+    add("--draws", type=int, default=100, metavar="K", help="for the report's log-likelihood")
 
     sub = command(generate)
     sub.add_argument("model", help="a .keras file")

@@ -1,0 +1,205 @@
+"""A page that shows what a model learnt: numbers, curves, pictures, and a map to explore.
+
+One HTML file without anything from the network. Needs `pip install "keras_vae[report]"`.
+"""
+
+import base64
+import importlib.resources
+import io
+import statistics
+
+import numpy as np
+
+from keras_vae import evaluation, plotting, saving, validation
+
+_SHOWN = 12  # originals, and columns of samples
+_STRIPS = 32  # latent dimensions with a traversal
+_STEPS = 11  # tiles of a traversal
+_MAP = 20  # tiles along each axis of the map
+_POINTS = 1500  # codes on the map
+_MEANINGS = {
+    "log_likelihood": "log p(x), a bound by importance sampling with {draws} draws of each of the "
+    "first {scored} examples; higher is better",
+    "bits_per_dim": "the same as bits for each number of an example; lower is better",
+    "elbo": "evidence lower bound, from one draw; higher is better",
+    "reconstruction_loss": "-log p(x|z): what the code does not tell",
+    "kl_loss": "KL(q(z|x) ‖ p(z)): the length of the code",
+    "mutual_information": "part of the KL: what the code tells of the example (at most log N)",
+    "total_correlation": "part of the KL: the dependence between latent dimensions",
+    "dimension_wise_kl": "part of the KL: each dimension's distance from the prior",
+}
+_COLOURS = (  # the ten of matplotlib's tab10
+    *("#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd"),
+    *("#8c564b", "#e377c2", "#7f7f7f", "#bcbd22", "#17becf"),
+)
+_NAMES = {"elbo": "ELBO", "kl_loss": "KL", "dimension_wise_kl": "dimension-wise KL"}
+
+
+def write(path, vae, x, labels=None, class_names=None, history=None, num_samples=100, title="VAE"):
+    """Writes the page, and returns its numbers as a dict.
+
+    Args:
+        path: file to write, such as "report.html".
+        vae: a `VAE` without a condition.
+        x: (N, …) test examples; up to 10,000 are looked at.
+        labels: (N,) classes 0, 1, …, to colour codes on the map.
+        class_names: their names.
+        history: dict of lists, as `fit(…).history`, for the curves.
+        num_samples: draws for the log-likelihood, of the first 1,000 examples.
+        title: of the page.
+
+    Raises:
+        ValueError: if the model takes a condition.
+
+    Example: `keras_vae.report.write("report.html", vae, x_test, y_test)`.
+    """
+    jinja2 = validation.optional("jinja2", "report", "Reports")
+    if vae.condition_dim:
+        raise ValueError(
+            "`vae` must be a model without a condition, because the page draws from one "
+            f"distribution. Received: a model with a condition of length {vae.condition_dim}"
+        )
+    x = np.asarray(x[:10_000])
+    numbers = _numbers(vae, x, num_samples)
+    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    source = importlib.resources.files("keras_vae").joinpath("report.html").read_text("utf-8")
+    page = environment.from_string(source).render(
+        title=title,
+        colours=_COLOURS,
+        facts=_facts(vae, x),
+        rows=_rows(numbers, min(len(x), 1000), num_samples),
+        active=numbers["active_units"],
+        curves=_curves(history),
+        pictures=_pictures(vae, x),
+        dimensions=_dimensions(vae, x, numbers.get("kl_per_dimension")),
+        map=_map(vae, x, labels, class_names),
+    )
+    with saving.atomic(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
+        file.write(page)
+    return numbers
+
+
+def _numbers(vae, x, num_samples):
+    log_prob = vae.log_likelihood(x[:1000], num_samples)
+    numbers = {"log_likelihood": float(np.mean(log_prob))}
+    numbers["bits_per_dim"] = float(np.mean(evaluation.bits_per_dim(log_prob, x.shape[1:])))
+    return numbers | vae.diagnose(x)
+
+
+def _rows(numbers, scored, draws):
+    """(name, value, unit, meaning) of each number with one."""
+    return [
+        {
+            "name": _NAMES.get(key, key.replace("_", " ")),
+            "value": f"{numbers[key]:.2f}",
+            "unit": "bits" if key == "bits_per_dim" else "nats",
+            "meaning": meaning.format(draws=draws, scored=f"{scored:,}"),
+        }
+        for key, meaning in _MEANINGS.items()
+        if key in numbers
+    ]
+
+
+def _facts(vae, x):
+    parts = ("posterior", "prior", "likelihood", "objective")
+    return {
+        "examples": f"{len(x):,} of shape {' x '.join(map(str, x.shape[1:]))}",
+        "latent dimensions": vae.posterior.latent_dim,
+        "parameters": f"{vae.count_params():,}",
+        **{name: type(getattr(vae, name)).__name__ for name in parts},
+    }
+
+
+def _curves(history):
+    if not history:
+        return None
+    return _figure(plotting.loss_curves(history))
+
+
+def _pictures(vae, x):
+    """(heading, description, image) for originals, reconstructions and samples."""
+    if not plotting.is_image(x.shape[1:]):
+        return []
+    originals = x[:_SHOWN]
+    samples = vae.generate(4 * _SHOWN, seed=0)
+    return [
+        ("Originals", f"{len(originals)} test examples", _tiles(originals, _SHOWN)),
+        ("Reconstructions", "the same after coding", _tiles(vae.predict(originals, verbose=0))),
+        ("Samples", f"{len(samples)} draws from the prior", _tiles(samples)),
+    ]
+
+
+def _dimensions(vae, x, kl):
+    """Dimensions in falling order of KL, with the pictures of a walk along each."""
+    if kl is None:
+        return []
+    order = np.argsort(-kl)
+    strips = {}
+    if plotting.is_image(x.shape[1:]):
+        values = np.linspace(-3.0, 3.0, _STEPS)
+        code = np.median(vae.encode(x), axis=0)
+        for i in order[:_STRIPS]:
+            walk = np.repeat(code[None], _STEPS, axis=0)
+            walk[:, i] = values
+            strips[i] = _tiles(vae.decode(walk), _STEPS)
+    scale = max(float(kl.max()), 1e-9)
+    return [
+        {
+            "number": i + 1,
+            "kl": f"{kl[i]:.2f}",
+            "percent": f"{100 * max(0.0, kl[i]) / scale:.1f}",
+            "strip": strips.get(i),
+        }
+        for i in order
+    ]
+
+
+def _map(vae, x, labels, class_names):
+    """What the page needs to explore a two-dimensional latent space of images; or None."""
+    if vae.posterior.latent_dim != 2 or not plotting.is_image(x.shape[1:]):
+        return None
+    normal = statistics.NormalDist()
+    axis = [normal.inv_cdf((i + 0.5) / _MAP) for i in range(_MAP)]
+    z1, z2 = np.meshgrid(axis, axis[::-1])
+    codes = vae.encode(x[:_POINTS])
+    classes = np.zeros(len(codes), int) if labels is None else np.asarray(labels)[: len(codes)]
+    places = 100 * np.vectorize(normal.cdf)(codes)
+    names = [] if labels is None else sorted(set(classes.tolist()))
+    return {
+        "image": _tiles(vae.decode(np.stack([z1.ravel(), z2.ravel()], 1)), _MAP),
+        "ratio": x.shape[2] / x.shape[1],
+        "steps": _MAP,
+        "axis": [round(value, 2) for value in axis],
+        "points": [
+            (f"{u:.1f}", f"{100 - v:.1f}", int(c) % 10)
+            for (u, v), c in zip(places, classes, strict=True)
+        ],
+        "names": [(int(c) % 10, class_names[int(c)] if class_names else c) for c in names],
+    }
+
+
+def _tiles(images, columns=_SHOWN):
+    """Images side by side as a PNG in a data URL."""
+    from PIL import Image
+
+    images = np.round(255 * np.clip(images, 0, 1)).astype("uint8")
+    count, height, width, channels = images.shape
+    rows = -(-count // columns)
+    blank = np.full((rows * columns - count, height, width, channels), 255, "uint8")
+    grid = np.concatenate([images, blank]).reshape(rows, columns, height, width, channels)
+    grid = grid.transpose(0, 2, 1, 3, 4).reshape(rows * height, columns * width, channels)
+    return _url(
+        lambda file: Image.fromarray(grid.squeeze(-1) if channels == 1 else grid).save(
+            file, "png", optimize=True
+        )
+    )
+
+
+def _figure(figure):
+    return _url(lambda file: figure.savefig(file, format="png", dpi=130, facecolor="white"))
+
+
+def _url(save):
+    file = io.BytesIO()
+    save(file)
+    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode("ascii")

@@ -1,0 +1,179 @@
+import os
+import re
+import shutil
+import tempfile
+
+import keras
+import numpy as np
+import pytest
+
+from keras_vae import datasets, likelihoods, recipes, report
+
+HISTORY = {"loss": [30.0, 20.0], "val_loss": [31.0, 22.0], "kl_loss": [1.0, 2.0]}
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    """A report of a model with two latents, and its numbers."""
+    keras.utils.set_random_seed(0)
+    images, factors = datasets.shapes(300, image_size=16)
+    x, labels = images.astype("float32") / 255, factors[:, 0].astype(int)
+    vae = recipes.vae((16, 16, 1), 2, seed=0)
+    vae.compile(keras.optimizers.Adam(0.002))
+    vae.fit(x, epochs=3, batch_size=32, verbose=0)
+    path = tmp_path_factory.mktemp("report") / "report.html"
+    numbers = report.write(path, vae, x, labels, datasets.SHAPES, HISTORY, 10, title="<shapes>")
+    return path, numbers, vae, x
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Headless Chromium. Without it these tests are skipped, but not in CI, which installs it."""
+    program, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if not (program and driver):
+        assert not os.environ.get("CI"), "CI must have chromium and chromium-driver"
+        pytest.skip("needs Debian's packages chromium and chromium-driver")
+    from selenium import webdriver
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = program
+    with tempfile.TemporaryDirectory() as profile:
+        for flag in (
+            *("--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"),
+            *("--disable-dev-shm-usage", "--window-size=1200,1000", f"--user-data-dir={profile}"),
+        ):
+            options.add_argument(flag)
+        options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+        chromium = webdriver.Chrome(options, webdriver.ChromeService(driver))
+        yield chromium
+        chromium.quit()
+
+
+@pytest.fixture
+def opened(browser, page):
+    browser.get_log("performance")
+    browser.get(page[0].as_uri())
+    return browser
+
+
+def find(browser, selector):
+    return browser.find_element("css selector", selector)
+
+
+def test_the_page_stands_alone(page):
+    text = page[0].read_text()
+    assert len(text) < 5_000_000
+    assert not re.search(r"https?://|//[a-z]+\.", re.sub(r"base64,[\w+/=]+", "", text))
+    assert "&lt;shapes&gt;" in text
+
+
+def test_the_numbers_are_those_of_the_verbs(page):
+    path, numbers, vae, x = page
+    assert numbers["elbo"] == pytest.approx(vae.elbo(x).mean(), rel=1e-5)
+    assert numbers["log_likelihood"] > numbers["elbo"]
+    assert f"{numbers['elbo']:.2f} nats" in path.read_text()
+
+
+def test_it_opens_without_a_complaint_and_asks_for_nothing(opened):
+    assert opened.get_log("browser") == []
+    requests = [e for e in opened.get_log("performance") if "Network.requestWillBeSent" in str(e)]
+    assert not [r for r in requests if "http" in str(r["message"]).split("documentURL")[0]]
+    assert opened.title == "<shapes>"
+    assert all(
+        opened.execute_script("return arguments[0].naturalWidth > 0", image)
+        for image in opened.find_elements("css selector", "img")
+    )
+
+
+def test_the_map_follows_the_pointer_and_shows_the_tile_of_the_code(opened, page):
+    from selenium.webdriver import ActionChains
+    from selenium.webdriver.support.wait import WebDriverWait
+
+    area = find(opened, "#map")
+    before = find(opened, "#where").text
+    size = area.size
+    at = (int(0.3 * size["width"]), int(-0.2 * size["height"]))
+    opened.execute_script("arguments[0].scrollIntoView({block: 'center'})", area)
+    ActionChains(opened).move_to_element_with_offset(area, *at).perform()
+    WebDriverWait(opened, 10).until(lambda b: find(b, "#where").text != before)
+    after = find(opened, "#where").text
+    z1, z2 = (float(value) for value in re.findall(r"-?\d+\.\d+", after))
+    # the part of the prior to the left, and below: 0.8 and 0.7 of it
+    assert z1 == pytest.approx(0.842, abs=0.1)
+    assert z2 == pytest.approx(0.524, abs=0.1)
+    shown = opened.execute_async_script(PIXELS, find(opened, "#tile"))
+    expected = page[2].decode([[z1, z2]])[0, ..., 0]
+    np.testing.assert_allclose(np.reshape(shown, (16, 16)) / 255, expected, atol=0.03)
+
+
+PIXELS = """
+const [tile, done] = arguments, style = getComputedStyle(tile), image = new Image();
+image.onload = () => {
+  const steps = 20, side = image.width / steps;
+  const [x, y] = style.backgroundPosition.split(" ")
+    .map((p) => Math.round(parseFloat(p) * 19 / 100));
+  const canvas = document.createElement("canvas");
+  canvas.width = canvas.height = side;
+  const context = canvas.getContext("2d");
+  context.drawImage(image, -x * side, -y * side);
+  done(Array.from(context.getImageData(0, 0, side, side).data).filter((_, i) => i % 4 == 0));
+};
+image.src = style.backgroundImage.slice(5, -2);
+"""
+
+
+def test_the_map_follows_the_keyboard(opened):
+    from selenium.webdriver import Keys
+
+    area, where = find(opened, "#map"), find(opened, "#where")
+    start = where.text
+    area.send_keys(Keys.ARROW_RIGHT)
+    assert where.text != start
+    area.send_keys(Keys.ARROW_LEFT)
+    assert where.text == start
+    area.send_keys(*[Keys.ARROW_UP] * 30)
+    assert where.text.endswith("1.96)")
+    assert opened.execute_script("return document.activeElement.id") == "map"
+
+
+def test_codes_are_shown_on_request(opened):
+    points = find(opened, "#points")
+    assert not points.is_displayed()
+    find(opened, "#codes").click()
+    assert points.is_displayed()
+    assert len(opened.find_elements("css selector", "#points circle")) == 300
+    assert [item.text for item in opened.find_elements("css selector", ".legend li")] == list(
+        datasets.SHAPES
+    )
+
+
+def test_it_can_be_read_on_a_phone(opened):
+    metrics = {"width": 360, "height": 740, "deviceScaleFactor": 2, "mobile": True}
+    opened.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    try:
+        assert opened.execute_script("return document.documentElement.scrollWidth") <= 360
+    finally:
+        opened.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_dimensions_are_in_falling_order_of_kl(opened, page):
+    shown = [float(b.text) for b in opened.find_elements("css selector", ".bar b")]
+    np.testing.assert_allclose(shown, sorted(page[1]["kl_per_dimension"])[::-1], atol=0.006)
+
+
+def test_models_of_measurements_have_numbers_and_no_pictures(tmp_path):
+    vae = recipes.vae((5,), 3, likelihoods.Normal(scale="optimal"))
+    x = np.random.default_rng(0).normal(size=(50, 5)).astype("float32")
+    report.write(tmp_path / "r.html", vae, x, num_samples=5)
+    text = (tmp_path / "r.html").read_text()
+    assert "<h2>Numbers" in text
+    assert "Latent dimensions" in text
+    assert "<img" not in text
+
+
+def test_conditional_models_are_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"`vae`.*Received"):
+        report.write(
+            tmp_path / "r.html", recipes.conditional_vae((4, 4, 1), 3, 2), np.zeros((5, 4))
+        )
+    assert not list(tmp_path.iterdir())
