@@ -107,6 +107,17 @@ def test_evaluate_prints_the_logs_in_nats(model, capsys):
     assert f"{expected['kl_loss']:.3f}" in printed
 
 
+def test_evaluate_diagnoses_and_reports(model, tmp_path, capsys):
+    path = tmp_path / "report.html"
+    options = ["--diagnose", "--report", str(path), "--draws", "5"]
+    cli.main(["evaluate", str(model), "--data", "shapes", *options])
+    assert "mutual_information" in capsys.readouterr().out
+    text = path.read_text()
+    assert "of the first 20 examples" in text.replace("each of the", "of the")
+    assert "<h2>Training" in text  # the curves of the history beside the model
+    assert "triangle" in text
+
+
 def test_generate_reconstruct_and_encode(model, tmp_path):
     samples, again = tmp_path / "a.npy", tmp_path / "b.npy"
     for path in (samples, again):

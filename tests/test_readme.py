@@ -31,7 +31,10 @@ def _tiny(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
 
 
-@pytest.mark.parametrize("path", ["README.md", "docs/index.md", "docs/parts.md", "docs/saving.md"])
+PAGES = ("index", "parts", "saving", "judging")
+
+
+@pytest.mark.parametrize("path", ["README.md", *(f"docs/{page}.md" for page in PAGES)])
 def test_code_runs(path):
     encoder = keras_vae.networks.dense_encoder((28, 28, 1), units=(8,))
     decoder = keras_vae.networks.dense_decoder(2, (28, 28, 1), units=(8,))
