@@ -36,14 +36,28 @@ LIKELIHOODS = {
 
 def train(arguments):
     """Trains, and leaves model, history, logs and pictures in the output folder."""
-    strategy = replicas.strategy(arguments.strategy)
     output = writable_folder(arguments.output)
+    with contextlib.nullcontext() if replicas.in_cluster() else saving.sole_use(output):
+        try:
+            train_in(output, arguments)
+        except OSError as error:
+            raise ValueError(
+                "`--output` could not be written to any more "
+                f"({error.strerror or error}); what is there is whole: make room, and go on with "
+                f"the same command and --resume. Received: --output={output}"
+            ) from error
+
+
+def train_in(output, arguments):
+    """Trains in a folder; exits with 128 + its number if a signal comes."""
+    strategy = replicas.strategy(arguments.strategy)
     splits = load_data(arguments.data)
     limit = arguments.limit or len(splits.train)
     train_set = datasets.Batches(
         splits.train[:limit], arguments.batch_size, shuffle=True, seed=arguments.seed
     )
     test_set = datasets.Batches(splits.test, arguments.batch_size)
+    saving.remove_leftovers(output)
     path, history_path = output / "vae.keras", output / "history.csv"
     with strategy.scope() if strategy else contextlib.nullcontext():
         if arguments.resume and path.exists():
@@ -52,25 +66,35 @@ def train(arguments):
             print(f"Going on from {path} after epoch {train_set.epoch}.")
         else:
             vae = new_model(arguments, splits.train.shape[1:], len(train_set))
-    if vae.is_chief:
-        keep_rows(history_path, train_set.epoch)
-    vae.fit(
-        train_set,
-        epochs=arguments.epochs,
-        initial_epoch=train_set.epoch,
-        validation_data=test_set,
-        shuffle=False,
-        callbacks=[
-            callbacks.CollapseMonitor(some(splits.test, 1000)),
-            keras.callbacks.CSVLogger(history_path, append=train_set.epoch > 0),
-            keras.callbacks.ModelCheckpoint(path),
-            *tensorboard(output / "logs"),
-            *pictures_while_training(splits.test, output),
-        ],
-    )
+    try:
+        vae.fit(
+            train_set,
+            epochs=arguments.epochs,
+            initial_epoch=train_set.epoch,
+            validation_data=test_set,
+            shuffle=False,
+            callbacks=[
+                callbacks.StopOnSignal(),
+                callbacks.CollapseMonitor(some(splits.test, 1000)),
+                callbacks.HistoryFile(history_path),
+                keras.callbacks.ModelCheckpoint(path),
+                *tensorboard(output / "logs"),
+                *pictures_while_training(splits.test, output),
+            ],
+        )
+    except callbacks.Interrupted as interrupted:
+        vae.save(output / "interrupted.keras")
+        print(
+            f"\nStopped by {interrupted}. The model as it is: {output / 'interrupted.keras'}. The "
+            "same command with --resume goes on from the last whole epoch, and ends as if never "
+            "stopped."
+        )
+        sys.exit(128 + interrupted.signal)
     closing_pictures(vae, splits, output)
     if vae.is_chief:
-        print(f"Left in {output}/:", *sorted(p.name for p in output.iterdir()))
+        (output / "interrupted.keras").unlink(missing_ok=True)
+        shown = sorted(p.name for p in output.iterdir() if not p.name.startswith("."))
+        print(f"Left in {output}/:", *shown)
         print(f"Next: keras-vae generate {path}")
 
 
@@ -104,16 +128,6 @@ def finished_epochs(vae, train_set):
     return epochs
 
 
-def keep_rows(path, count):
-    """Drops the rows of a history that are newer than the model."""
-    if not path.exists():
-        return
-    with open(path, newline="") as file:
-        rows = list(csv.reader(file))[: count + 1]
-    with saving.atomic(path) as temporary, open(temporary, "w", newline="") as file:
-        csv.writer(file).writerows(rows)
-
-
 def evaluate(arguments):
     """Prints the logs of the test set, in nats per example; writes a report on request."""
     vae = saving.load_model(arguments.model)
@@ -138,7 +152,7 @@ def write_report(vae, splits, arguments):
         some(splits.test, 10_000),
         splits.test_labels,
         splits.class_names,
-        read_history(history) if history.exists() else None,
+        callbacks.read_history(history) if history.exists() else None,
         arguments.draws,
         title=f"VAE {arguments.model}",
     )
@@ -246,18 +260,13 @@ def closing_pictures(vae, splits, output):
         print('No pictures: pip install "keras_vae[plot]".')
         return
     if vae.is_chief:
-        plotting.loss_curves(read_history(output / "history.csv"), path=output / "loss.png")
+        plotting.loss_curves(
+            callbacks.read_history(output / "history.csv"), path=output / "loss.png"
+        )
     if vae.posterior.latent_dim == 2:
         codes = vae.encode(datasets.Batches(splits.test, 1000))  # on every worker
         path = output / "latent_scatter.png" if vae.is_chief else None
         plotting.latent_scatter(codes, splits.test_labels, path, splits.class_names)
-
-
-def read_history(path):
-    """A `history.csv` as a dict of columns."""
-    with open(path, newline="") as file:
-        rows = list(csv.DictReader(file))
-    return {name: [float(row[name]) for row in rows] for name in rows[0] if name != "epoch"}
 
 
 def has_matplotlib():

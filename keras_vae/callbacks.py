@@ -1,11 +1,13 @@
 """Callbacks that show what a model learns while it trains."""
 
+import csv
 import pathlib
+import signal
 import warnings
 
 import keras
 
-from keras_vae import plotting
+from keras_vae import plotting, saving
 
 
 class Pictures(keras.callbacks.Callback):
@@ -31,11 +33,22 @@ class Pictures(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         self.directory.mkdir(parents=True, exist_ok=True)
+        self.current = False
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.current = False
 
     def on_epoch_end(self, epoch, logs=None):
-        if (epoch + 1) % self.every:
-            return
-        vae = self.model
+        if (epoch + 1) % self.every == 0:
+            self.draw()
+
+    def on_train_end(self, logs=None):
+        if not self.current:  # as of a run killed while it drew, and continued
+            self.draw()
+
+    def draw(self):
+        """Draws what the model makes of the images now."""
+        self.current, vae = True, self.model
         reconstructed = vae.predict(self.images, verbose=0)
         plotting.reconstructions(self.images, reconstructed, self.path("reconstructions"))
         plotting.image_grid(vae.generate(self.num_samples, seed=0), self.path("samples"))
@@ -47,6 +60,102 @@ class Pictures(keras.callbacks.Callback):
         return self.directory / f"{name}.png" if self.model.is_chief else None
 
 
+class HistoryFile(keras.callbacks.Callback):
+    """Writes the logs of each epoch to a CSV file, which is whole at every instant.
+
+    Unlike Keras' CSVLogger it goes on from `initial_epoch`: rows of later epochs, which a killed
+    run wrote after its last checkpoint, are dropped. Place it before the checkpoint.
+
+    Args:
+        path: the file.
+
+    Example: `vae.fit(x, callbacks=[keras_vae.callbacks.HistoryFile("history.csv")])`.
+    """
+
+    def __init__(self, path):
+        super().__init__()
+        self.path, self.rows = pathlib.Path(path), None
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if self.rows is None:
+            self.rows = _rows(self.path) if epoch and self.path.exists() else []
+        self.rows = [row for row in self.rows if int(row["epoch"]) < epoch]
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.rows.append({"epoch": epoch} | {k: float(v) for k, v in (logs or {}).items()})
+        if not self.model.is_chief:
+            return
+        names = list(dict.fromkeys(name for row in self.rows for name in row))
+        with saving.atomic(self.path) as temporary, open(temporary, "w", newline="") as file:
+            writer = csv.DictWriter(file, names, restval="")
+            writer.writeheader()
+            writer.writerows(self.rows)
+
+
+def read_history(path):
+    """A file of `HistoryFile` as a dict of columns, lists of numbers."""
+    rows = _rows(path)
+    names = rows[0] if rows else ()
+    return {name: [float(row[name] or "nan") for row in rows] for name in names}
+
+
+def _rows(path):
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file))
+
+
+class Interrupted(Exception):
+    """Training was ended by a signal. Attributes: `signal`, its number."""
+
+    def __init__(self, number):
+        super().__init__(signal.Signals(number).name)
+        self.signal = number
+
+
+class StopOnSignal(keras.callbacks.Callback):
+    """On Ctrl-C or SIGTERM, raises `Interrupted` when the step at hand is done, not in the midst.
+
+    A second signal is not held up.
+
+    Example:
+
+    ```python
+    try:
+        vae.fit(x, callbacks=[keras_vae.callbacks.StopOnSignal()])
+    except keras_vae.callbacks.Interrupted:
+        vae.save("interrupted.keras")
+    ```
+    """
+
+    def on_train_begin(self, logs=None):
+        self.received = None
+        numbers = (signal.SIGINT, signal.SIGTERM)
+        self.handlers = {number: signal.signal(number, self._receive) for number in numbers}
+
+    def on_train_batch_end(self, batch, logs=None):
+        self._stop()
+
+    def on_test_batch_end(self, batch, logs=None):
+        self._stop()
+
+    def on_train_end(self, logs=None):
+        self._restore()
+        self._stop()
+
+    def _receive(self, number, frame):
+        self.received = number
+        self._restore()
+
+    def _stop(self):
+        if self.received is not None:
+            raise Interrupted(self.received)
+
+    def _restore(self):
+        for number, handler in self.handlers.items():
+            signal.signal(number, handler)
+        self.handlers = {}
+
+
 class CollapseMonitor(keras.callbacks.Callback):
     """Logs how much of the code is in use after each epoch, and warns once if most of it is not.
 
@@ -55,7 +164,7 @@ class CollapseMonitor(keras.callbacks.Callback):
 
     Args:
         x: examples to look at, as for `fit`; 1,000 are enough.
-        patience: epochs to wait before the warning, or until training ends.
+        patience: epochs to wait before the warning: a young model is not yet a collapsed one.
         dead: part of the dimensions from which on to warn.
 
     Attributes: `kl_per_dimension`, a list of (D,) arrays, one an epoch.
@@ -72,26 +181,18 @@ class CollapseMonitor(keras.callbacks.Callback):
         self.kl_per_dimension = []
 
     def on_train_begin(self, logs=None):
-        self.active, self.epochs, self.warned = None, 0, False
+        self.epochs, self.warned = 0, False
 
     def on_epoch_end(self, epoch, logs=None):
         found = self.model.diagnose(self.x)
         self.kl_per_dimension.append(found.get("kl_per_dimension"))
-        self.active, self.epochs = found["active_units"], self.epochs + 1
+        self.epochs += 1
         if logs is not None:
             names = ("active_units", "mutual_information")
             logs.update({name: float(found[name]) for name in names if name in found})
-        if self.epochs >= self.patience:
-            self._warn()
-
-    def on_train_end(self, logs=None):
-        if self.active is not None:
-            self._warn()
-
-    def _warn(self):
         size = self.model.posterior.latent_dim
-        dead = size - self.active
-        if self.warned or dead < self.dead * size:
+        dead = size - found["active_units"]
+        if self.warned or self.epochs < self.patience or dead < self.dead * size:
             return
         self.warned = True
         warnings.warn(

@@ -13,17 +13,18 @@ def strategy(name="none"):
     Where the environment variable TF_CONFIG describes a cluster of several workers, this process
     joins it whatever the name. Must come before anything else that TensorFlow does.
     """
-    if name == "none" and not _in_cluster():
+    if name == "none" and not in_cluster():
         return None
     import tensorflow as tf
 
-    if _in_cluster():
+    if in_cluster():
         return tf.distribute.MultiWorkerMirroredStrategy()
     devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
     return tf.distribute.MirroredStrategy([device.name for device in devices])
 
 
-def _in_cluster():
+def in_cluster():
+    """Whether TF_CONFIG makes this process one of several workers."""
     cluster = json.loads(os.environ.get("TF_CONFIG") or "{}").get("cluster", {})
     return sum(len(tasks) for job, tasks in cluster.items() if job != "evaluator") > 1
 

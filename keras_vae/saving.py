@@ -7,6 +7,8 @@ import tempfile
 
 import keras
 
+_PARTIAL = ".partial-"
+
 
 @contextlib.contextmanager
 def atomic(path):
@@ -17,7 +19,9 @@ def atomic(path):
     """
     path = pathlib.Path(path)
     suffix = "".join(path.suffixes[-2:])
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=suffix, dir=path.parent)
+    handle, temporary = tempfile.mkstemp(
+        prefix=f".{path.name}{_PARTIAL}", suffix=suffix, dir=path.parent
+    )
     os.close(handle)
     try:
         os.chmod(temporary, 0o666 & ~_umask())
@@ -25,6 +29,35 @@ def atomic(path):
         os.replace(temporary, path)
     finally:
         pathlib.Path(temporary).unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def sole_use(folder):
+    """Refuses a folder that another living process has in sole use; released when this one ends.
+
+    Raises:
+        ValueError: if it is in use.
+    """
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        yield
+        return
+    with open(pathlib.Path(folder) / ".in_use", "a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise ValueError(
+                "`--output` must be a folder that no other run is writing to, because they would "
+                f"overwrite each other. Received: --output={folder}"
+            ) from error
+        yield
+
+
+def remove_leftovers(folder):
+    """Removes what killed processes had begun to write with `atomic`."""
+    for path in pathlib.Path(folder).glob(f".*{_PARTIAL}*"):
+        path.unlink(missing_ok=True)
 
 
 def _umask():
