@@ -75,6 +75,7 @@ def train_in(output, arguments):
             shuffle=False,
             callbacks=[
                 callbacks.StopOnSignal(),
+                callbacks.StopOnNonFinite(path),
                 callbacks.CollapseMonitor(some(splits.test, 1000)),
                 callbacks.HistoryFile(history_path),
                 keras.callbacks.ModelCheckpoint(path),
@@ -355,7 +356,7 @@ def main(argv=None):
     arguments = parser().parse_args(argv)
     try:
         arguments.run(arguments)
-    except (ValueError, ImportError) as error:
+    except (ValueError, ImportError, FloatingPointError) as error:
         sys.exit(f"keras-vae: {error}")
 
 

@@ -1,11 +1,16 @@
 """Callbacks that show what a model learns while it trains."""
 
 import csv
+import json
+import numbers
 import pathlib
+import shutil
 import signal
+import tempfile
 import warnings
 
 import keras
+import numpy as np
 
 from keras_vae import plotting, saving
 
@@ -154,6 +159,135 @@ class StopOnSignal(keras.callbacks.Callback):
         for number, handler in self.handlers.items():
             signal.signal(number, handler)
         self.handlers = {}
+
+
+class StopOnNonFinite(keras.callbacks.Callback):
+    """Ends training with a FloatingPointError where the loss is NaN or infinite.
+
+    To skip a step whose gradients are not finite instead, and go on, compile with
+    `keras.optimizers.LossScaleOptimizer(optimizer, initial_scale=1.0)`: its `iterations` count the
+    steps that were made.
+
+    Args:
+        checkpoint: path of the last good model, to be named in the error.
+
+    Example: `vae.fit(x, callbacks=[keras_vae.callbacks.StopOnNonFinite("vae.keras")])`.
+    """
+
+    def __init__(self, checkpoint=None):
+        super().__init__()
+        self.checkpoint = checkpoint
+
+    def on_train_batch_end(self, batch, logs=None):
+        bad = [name for name, value in (logs or {}).items() if not np.all(np.isfinite(value))]
+        if "loss" not in bad:
+            return
+        terms = ", ".join(name for name in bad if name != "loss") or "their sum"
+        step = int(keras.ops.convert_to_numpy(self.model.optimizer.iterations))
+        good = pathlib.Path(self.checkpoint) if self.checkpoint else None
+        where = f"The last good model is {good}. " if good and good.exists() else ""
+        raise FloatingPointError(
+            f"The loss must be finite; at step {step} of the optimizer, batch {batch} of its "
+            f"epoch, it is not, and neither is {terms}. {where}Try a smaller learning rate, "
+            "`clipnorm=` in the optimizer, or a bounded likelihood, and look for extreme values "
+            f"in the data. Received: loss={float(logs['loss'])}"
+        )
+
+
+class Backup(keras.callbacks.Callback):
+    """Saves all that a run needs to go on after each epoch, and goes on from there.
+
+    Run the same script again after a crash: `fit` begins after the last whole epoch, with weights,
+    optimizer (its moving averages too), noise, the order of `datasets.Batches`, and the counters
+    and best weights of the other callbacks, such as EarlyStopping and ReduceLROnPlateau. It ends
+    with the same bits as a run that never stopped. A run that has ended is not trained further.
+
+    Args:
+        directory: folder of its own, made if need be. Delete it to begin anew.
+
+    Example:
+
+    ```python
+    stop = keras.callbacks.EarlyStopping("val_loss", mode="min", patience=5)
+    batches = keras_vae.datasets.Batches(x, shuffle=True)
+    vae.fit(
+        batches,
+        validation_data=x_test,
+        epochs=100,
+        shuffle=False,
+        callbacks=[stop, keras_vae.callbacks.Backup("backup")],
+    )
+    ```
+    """
+
+    def __init__(self, directory):
+        super().__init__()
+        self.directory = pathlib.Path(directory)
+
+    def join(self, model, call):
+        """Prepares the arguments of `fit`: restores the model and says where to begin."""
+        self.others = [c for c in call["callbacks"] if c is not self]
+        call["callbacks"] = [*self.others, self]  # so that the others have counted
+        self.found = self._newest()
+        if self.found is None:
+            return
+        model.load_weights(self.found / "model.weights.h5")
+        state = json.loads((self.found / "state.json").read_text())
+        call["initial_epoch"] = call.get("epochs", 1) if state["ended"] else state["epochs"]
+        if hasattr(call["x"], "epoch"):
+            call["x"].epoch = state["epochs"]
+
+    def on_train_begin(self, logs=None):
+        if self.found is None:
+            return
+        state = json.loads((self.found / "state.json").read_text())
+        with np.load(self.found / "arrays.npz", allow_pickle=False) as arrays:
+            for i, (other, scalars) in enumerate(zip(self.others, state["callbacks"], strict=True)):
+                vars(other).update(scalars)
+                names = sorted({key.split("/")[1] for key in arrays if key.startswith(f"{i}/")})
+                for name in names:
+                    keys = [key for key in arrays if key.startswith(f"{i}/{name}/")]
+                    setattr(other, name, [arrays[key] for key in keys])
+
+    def on_epoch_end(self, epoch, logs=None):
+        if not self.model.is_chief:
+            return
+        self.directory.mkdir(parents=True, exist_ok=True)
+        saving.remove_leftovers(self.directory)
+        folder = pathlib.Path(tempfile.mkdtemp(prefix=".epoch.partial-", dir=self.directory))
+        self.model.save_weights(folder / "model.weights.h5")
+        state = {
+            "epochs": epoch + 1,
+            "ended": bool(self.model.stop_training),
+            "callbacks": [_scalars(other) for other in self.others],
+        }
+        (folder / "state.json").write_text(json.dumps(state))
+        np.savez(folder / "arrays.npz", **_arrays(self.others))
+        older = self._newest()
+        folder.replace(self.directory / f"epoch-{epoch + 1:06}")
+        if older is not None and older.name != f"epoch-{epoch + 1:06}":
+            shutil.rmtree(older)
+
+    def _newest(self):
+        return max(self.directory.glob("epoch-*"), default=None)
+
+
+def _scalars(callback):
+    """The counters of a callback: its attributes that are numbers, text or None."""
+    kinds = (numbers.Real, str, bool, type(None))
+    found = {k: v for k, v in vars(callback).items() if isinstance(v, kinds)}
+    return {k: v.item() if isinstance(v, np.generic) else v for k, v in found.items()}
+
+
+def _arrays(callbacks):
+    """Their attributes that are lists of arrays, such as best weights."""
+    return {
+        f"{i}/{name}/{j:06}": array
+        for i, callback in enumerate(callbacks)
+        for name, value in vars(callback).items()
+        if isinstance(value, list) and value and all(isinstance(a, np.ndarray) for a in value)
+        for j, array in enumerate(value)
+    }
 
 
 class CollapseMonitor(keras.callbacks.Callback):

@@ -30,6 +30,11 @@ class CheckedModel(Trainer):
             call["validation_data"] = tuple(checked.values())
         if not validation.is_array(call["x"]) and not isinstance(call["x"], keras.utils.PyDataset):
             call.setdefault("shuffle", False)  # Keras can only warn that it does not shuffle these
+        if not isinstance(call["callbacks"], keras.callbacks.CallbackList):
+            call["callbacks"] = keras.tree.flatten(call["callbacks"] or [])
+            for callback in call["callbacks"]:
+                if hasattr(callback, "join"):  # as of `callbacks.Backup`
+                    callback.join(self, call)
         history = super().fit(**call)
         history.history = self._in_order(history.history)
         return history

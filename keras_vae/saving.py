@@ -3,6 +3,7 @@
 import contextlib
 import os
 import pathlib
+import shutil
 import tempfile
 
 import keras
@@ -57,7 +58,7 @@ def sole_use(folder):
 def remove_leftovers(folder):
     """Removes what killed processes had begun to write with `atomic`."""
     for path in pathlib.Path(folder).glob(f".*{_PARTIAL}*"):
-        path.unlink(missing_ok=True)
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
 
 def _umask():
