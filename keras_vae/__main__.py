@@ -51,7 +51,7 @@ def train(arguments):
 def train_in(output, arguments):
     """Trains in a folder; exits with 128 + its number if a signal comes."""
     strategy = replicas.strategy(arguments.strategy)
-    splits = load_data(arguments.data)
+    splits = load_data(arguments.data, arguments.strict)
     limit = arguments.limit or len(splits.train)
     train_set = datasets.Batches(
         splits.train[:limit], arguments.batch_size, shuffle=True, seed=arguments.seed
@@ -132,7 +132,7 @@ def finished_epochs(vae, train_set):
 def evaluate(arguments):
     """Prints the logs of the test set, in nats per example; writes a report on request."""
     vae = saving.load_model(arguments.model)
-    splits = load_data(arguments.data)
+    splits = load_data(arguments.data, arguments.strict)
     data = datasets.Batches(splits.test, arguments.batch_size)
     logs = vae.evaluate(data, return_dict=True)
     if arguments.diagnose:
@@ -170,7 +170,7 @@ def generate(arguments):
 def reconstruct(arguments):
     """Writes test examples and their reconstructions, as a picture or an array."""
     vae = saving.load_model(arguments.model)
-    x = some(load_data(arguments.data).test, arguments.num)
+    x = some(load_data(arguments.data, arguments.strict).test, arguments.num)
     write(
         vae.predict(x, verbose=0),
         arguments.output,
@@ -181,7 +181,7 @@ def reconstruct(arguments):
 def encode(arguments):
     """Writes the codes of the test set: one row an example, the label last if there is one."""
     vae = saving.load_model(arguments.model)
-    splits = load_data(arguments.data)
+    splits = load_data(arguments.data, arguments.strict)
     codes = vae.encode(datasets.Batches(splits.test, arguments.batch_size))
     header = [f"z{i}" for i in range(codes.shape[1])]
     rows = [header, *codes.tolist()]
@@ -193,10 +193,14 @@ def encode(arguments):
     print(f"Wrote {len(codes)} codes to {arguments.output}")
 
 
-def load_data(name):
+def load_data(name, strict=False):
     """The named data; unnamed, Fashion-MNIST or, where it cannot be had, the built-in shapes."""
     if name is not None:
-        return datasets.load(name)
+        splits = datasets.load(name, strict)
+        skipped = getattr(splits.train, "skipped", 0)
+        if skipped:
+            print(f"Left out {skipped} files in {name} that are no whole images.", file=sys.stderr)
+        return splits
     try:
         return datasets.load("fashion_mnist")
     except ValueError as error:
@@ -296,6 +300,7 @@ def parser():
         help="fashion_mnist, shapes, a folder of images, a .npy or .npz file "
         "(default: fashion_mnist)",
     )
+    data.add_argument("--strict", action="store_true", help="refuse a folder with a damaged image")
     data.add_argument(
         "--batch-size", type=int, default=128, metavar="N", help="examples in a batch"
     )

@@ -65,12 +65,15 @@ class CheckedModel(Trainer):
         """x, y and sample_weight as Keras should get them, or ValueError."""
         x, y, weights = call.get("x"), call.get("y"), call.get("sample_weight")
         if validation.is_array(x):
-            x = validation.as_numeric(x, argument) if isinstance(x, list) else x
+            named = ((x, argument), (y, "y"), (weights, "sample_weight"))
+            x, y, weights = (
+                validation.as_numeric(v, name) if isinstance(v, list) else v for v, name in named
+            )
             x = _arrays(x) if isinstance(x, dict) else x
             if y is None and weights is not None:  # Keras drops weights without y
                 y = x["x"] if isinstance(x, dict) else x
             self._check_batch(x, y, weights, argument)
-        elif x is not None:
+        else:
             x, first = validation.peek(x, argument)
             if first is not None:
                 self._check_batch(*keras.utils.unpack_x_y_sample_weight(first), argument)
@@ -84,6 +87,7 @@ class CheckedModel(Trainer):
         else:
             y = validation.as_numeric(y, "y")
             validation.check_target(y, self.target_shape, "y")
+            validation.check_length(y, len(batch["x"]), "y")
             self._check_values(y, batch.get("mask"), "y")
         if weights is not None:
             weights = validation.as_numeric(weights, "sample_weight")

@@ -339,10 +339,13 @@ class VAE(Inference):
         super().load_own_variables(saving.load_noise_states(self, store))
 
     def get_config(self):
-        return {**super().get_config(), **constructor_arguments(self)}
+        arguments = constructor_arguments(self)
+        return {**super().get_config(), **arguments, "format": saving.FORMAT}
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
+        config = dict(config)
+        saving.check_format(config.pop("format", 1))
         with keras.saving.CustomObjectScope(custom_objects or {}):
             return from_arguments(cls, config)
 

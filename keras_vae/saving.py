@@ -1,12 +1,17 @@
 """Files that are whole or not there: atomic writes, and loading with errors that say what to do."""
 
 import contextlib
+import io
 import os
 import pathlib
 import shutil
 import tempfile
+import zipfile
 
 import keras
+
+FORMAT = 1
+"""Of the config of a saved model; a file of a later one is refused."""
 
 _PARTIAL = ".partial-"
 
@@ -92,13 +97,61 @@ def load_model(path):
             f"file. Received: path={str(path)!r}"
         )
     try:
+        check_archive(path)
         return keras.saving.load_model(path)
     except Exception as error:
         raise ValueError(
-            "`path` must name a whole `.keras` file, as written by `vae.save(path)`; this one is "
-            f"damaged or something else ({type(error).__name__}: {_first_line(error)}). "
+            "`path` must name a whole `.keras` file, as written by `vae.save(path)`; this one "
+            f"cannot be loaded ({type(error).__name__}: {_first_line(error)}). "
             f"Received: path={str(path)!r}"
         ) from error
+
+
+def check_archive(path):
+    """Refuses a `.keras` file that reaches outside itself, or grows when it is unpacked."""
+    with zipfile.ZipFile(path) as archive:
+        for entry in archive.infolist():
+            name = pathlib.PurePosixPath(entry.filename.replace("\\", "/"))
+            if name.is_absolute() or ".." in name.parts or ":" in entry.filename:
+                raise ValueError(f"it has an entry outside itself, {entry.filename!r}")
+            if entry.file_size > 100 * entry.compress_size + 1_000_000:
+                raise ValueError(f"its entry {entry.filename!r} unpacks to {entry.file_size} bytes")
+        _check_weights(archive.read("model.weights.h5"))
+
+
+def _check_weights(content):
+    """Refuses links, objects, and arrays larger than the file in the HDF5 file of the weights."""
+    import h5py
+
+    seen = set()
+
+    def check(group):
+        for name in group:
+            if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+                raise ValueError(f"its weights have a link, {group.name}/{name}")
+            item = group[name]
+            place = h5py.h5o.get_info(item.id).addr
+            if place in seen:
+                raise ValueError(f"its weights hold {group.name}/{name} twice")
+            seen.add(place)
+            if isinstance(item, h5py.Group):
+                check(item)
+            elif item.external or item.is_virtual or item.dtype.hasobject:
+                raise ValueError(f"its weights refer to something else at {item.name}")
+            elif item.nbytes > len(content):
+                raise ValueError(f"its weights grow to {item.nbytes} bytes at {item.name}")
+
+    with h5py.File(io.BytesIO(content), "r") as file:
+        check(file)
+
+
+def check_format(number):
+    """Refuses the config of a later version; one without a number is of the first."""
+    if number > FORMAT:
+        raise ValueError(
+            f"it was written by a later version of keras_vae (format {number}, this one knows "
+            f"{FORMAT}): update the package"
+        )
 
 
 def _first_line(error):

@@ -66,8 +66,13 @@ def peek(data, argument="x"):
         first = data[0] if data.num_batches is None or data.num_batches > 0 else None
     elif hasattr(data, "element_spec") and hasattr(data, "take"):
         first = next(iter(data.take(1)), None)
-    else:
+    elif hasattr(data, "__iter__") and not isinstance(data, (str, bytes)):
         return data, None
+    else:
+        raise ValueError(
+            f"`{argument}` must be an array, a dict of arrays, a tf.data.Dataset, a PyDataset or "
+            f"a generator of batches, to be gone through. Received: {argument}={data!r:.100}"
+        )
     if first is None:
         raise ValueError(
             f"`{argument}` must hold at least one batch, because there is nothing to learn from "
@@ -190,6 +195,15 @@ def check_finite(x, argument="x"):
             f"`{argument}` must be finite, because one NaN or infinity makes the loss NaN; drop or "
             "fill those entries, or give a mask: `{'x': x, 'mask': ~np.isnan(x)}`. Received: "
             f"{argument} with a minimum of {np.min(x)} and a maximum of {np.max(x)}"
+        )
+
+
+def check_length(values, rows, argument):
+    """Refuses what has not one entry for each example."""
+    if len(values) != rows:
+        raise ValueError(
+            f"`{argument}` must have one entry for each example of x. "
+            f"Received: {argument} with {len(values)} entries for {rows} examples"
         )
 
 

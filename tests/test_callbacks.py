@@ -174,7 +174,7 @@ LIMITED = """
 import resource, sys
 from keras_vae import __main__ as cli, datasets
 images, factors = datasets.shapes(200)
-datasets.load = lambda name: datasets.Splits(images, images[:20], factors[:, 0], factors[:20, 0])
+datasets.load = lambda *_: datasets.Splits(images, images[:20], factors[:, 0], factors[:20, 0])
 size = int(sys.argv[1])
 resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
 cli.main(["train", "--data", "shapes", "--epochs", "2", "--resume", "--output", sys.argv[2]])
@@ -205,7 +205,7 @@ def test_a_full_disk_ends_with_a_sentence_and_whole_files(tmp_path):
 def test_a_vanished_folder_ends_with_a_sentence(tmp_path, monkeypatch, capsys):
     images, factors = datasets.shapes(100)
     splits = datasets.Splits(images, images[:20], factors[:, 0], factors[:20, 0])
-    monkeypatch.setattr(datasets, "load", lambda name: splits)
+    monkeypatch.setattr(datasets, "load", lambda *_: splits)
     output = tmp_path / "run"
     real = callbacks.HistoryFile.on_epoch_end
 

@@ -144,10 +144,12 @@ def test_images_of_other_sizes_are_scaled_and_cropped_at_the_centre(folder):
 
 
 def test_a_damaged_image_is_named(folder):
-    path = ImageFolder(folder).paths[3]
+    images = ImageFolder(folder)
+    path = images.paths[3]
     path.write_bytes(path.read_bytes()[:60])
-    with pytest.raises(ValueError, match=rf"must be readable.*Received: .*{path.name}"):
-        ImageFolder(folder)[np.array([3])]
+    for source in (images, ImageFolder(folder, check=False)):  # damaged later, or unseen
+        with pytest.raises(ValueError, match=rf"must be readable.*Received: .*{path.name}"):
+            source[np.array([3])]
 
 
 def test_folders_without_images_are_refused(tmp_path):

@@ -21,7 +21,7 @@ def _few_test_images(monkeypatch):
     labels = factors[:, 0].astype(int)
     splits = datasets.Splits(images, images[:20], labels, labels[:20], datasets.SHAPES)
     real = datasets.load
-    monkeypatch.setattr(datasets, "load", lambda n: splits if n == "shapes" else real(n))
+    monkeypatch.setattr(datasets, "load", lambda n, *a: splits if n == "shapes" else real(n, *a))
 
 
 @pytest.fixture(scope="module")

@@ -97,7 +97,7 @@ class Shapes3D:
         return self.images[unique][back.ravel()]
 
 
-def load(name):
+def load(name, strict=False):
     """Named data as `Splits`.
 
     Args:
@@ -105,6 +105,7 @@ def load(name):
             `.npz` file with `x_train` and `x_test` (and `y_train`, `y_test`), or with `x`. Where
             there is no test part, every tenth image of a folder is held out, or the last tenth of
             an array. A `.npy` file is memory-mapped.
+        strict: whether to refuse a folder with a damaged image, instead of leaving it out.
 
     Raises:
         ValueError: if it cannot be had.
@@ -119,7 +120,8 @@ def load(name):
         labels = (f[:, 0].astype(int) for f in (factors, test_factors))
         return Splits(x, x_test, *labels, SHAPES)
     if path.is_dir():
-        return Splits(*ImageFolder(path).split())
+        folder = ImageFolder(path, strict=strict)
+        return Splits(*folder.split())
     if path.is_file() and path.suffix == ".npy":
         return _split_array(_with_channels(_read_numpy(path)))
     if path.is_file() and path.suffix == ".npz":

@@ -1,11 +1,14 @@
 """A folder of images, read when indexed."""
 
+import math
 import pathlib
+import struct
 
 import keras
 import numpy as np
 
 IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif"}
+MAX_PIXELS = 100_000_000
 _SIGNATURES = (b"\x89PNG", b"\xff\xd8\xff", b"BM", b"GIF8")
 
 
@@ -17,33 +20,45 @@ class ImageFolder:
         image_size: (H, W); by default that of the first image. Images of another size are scaled,
             and cropped at the centre where their proportions differ.
         channels: 3 for colour, 1 for grey.
+        strict: whether to refuse a folder with a damaged image, instead of leaving it out.
+        check: whether to decode every image once to see that it is whole. Without it the folder
+            opens faster, and a truncated image raises in the midst of training.
 
     Attributes: `paths`; `shape`, (N, H, W, C); `skipped`, the number of files with the name of an
-    image but the content of none, which are left out.
+    image that cannot be read (not an image, truncated, of over 100 million pixels, a dangling
+    link), which are left out.
 
     Raises:
-        ValueError: if there is no such folder, or no image in it.
+        ValueError: if there is no such folder, or no image in it, or with `strict` a damaged one.
 
     Example: `Batches(ImageFolder("photos", image_size=(64, 64)), batch_size=64, shuffle=True)`.
     """
 
     dtype = np.dtype("uint8")
 
-    def __init__(self, path, image_size=None, channels=3):
+    def __init__(self, path, image_size=None, channels=3, strict=False, check=True):
         path = pathlib.Path(path)
         if not path.is_dir():
             raise ValueError(f"`path` must be a folder of images. Received: path={str(path)!r}")
+        self.channels = channels
         named = [p for p in sorted(path.rglob("*")) if p.suffix.lower() in IMAGE_SUFFIXES]
-        files = [p for p in named if p.is_file()]
-        self.paths = [p for p in files if _looks_like_an_image(p)]
+        files = [p for p in named if not p.is_dir()]
+        is_image = self._is_whole if check else _looks_like_an_image
+        self.paths = [p for p in files if is_image(p)]
         self.skipped = len(files) - len(self.paths)
+        if strict and self.skipped:
+            damaged = sorted(set(files) - set(self.paths))
+            raise ValueError(
+                "`path` must hold images only that can be read, with `strict`; "
+                f"{self.skipped} cannot, the first of them {damaged[0].name}. "
+                f"Received: path={str(path)!r}"
+            )
         if not self.paths:
             raise ValueError(
                 f"`path` must hold images that can be read ({', '.join(sorted(IMAGE_SUFFIXES))}). "
                 f"Received: path={str(path)!r} with {len(files)} files of such a name, none of "
                 "them an image"
             )
-        self.channels = channels
         self.image_size = tuple(image_size or self._decode(self.paths[0]).shape[:2])
 
     @property
@@ -81,12 +96,24 @@ class ImageFolder:
             image = np.clip(np.round(keras.ops.convert_to_numpy(image)), 0, 255).astype("uint8")
         return image
 
+    def _is_whole(self, path):
+        try:
+            return _looks_like_an_image(path) and self._decode(path) is not None
+        except (ValueError, OSError):
+            return False
+
     def _decode(self, path):
         import tensorflow as tf
 
+        content = path.read_bytes()
         try:
-            image = tf.io.decode_image(path.read_bytes(), 3, expand_animations=False)
-        except tf.errors.InvalidArgumentError as error:
+            if math.prod(_size(content)) > MAX_PIXELS:
+                raise ValueError(
+                    f"Every image must have at most {MAX_PIXELS:,} pixels, to fit into memory. "
+                    f"Received: {str(path)!r}"
+                )
+            image = tf.io.decode_image(content, 3, expand_animations=False)
+        except (tf.errors.InvalidArgumentError, struct.error) as error:
             raise ValueError(
                 "Every image must be readable; this one is damaged, so delete or replace it. "
                 f"Received: {str(path)!r}"
@@ -95,6 +122,22 @@ class ImageFolder:
         return (tf.image.rgb_to_grayscale(image) if self.channels == 1 else image).numpy()
 
 
+def _size(content):
+    """(height, width) or (width, height), from the header alone."""
+    if content.startswith(b"\x89PNG"):
+        return struct.unpack(">II", content[16:24])
+    if content.startswith(b"GIF8"):
+        return struct.unpack("<HH", content[6:10])
+    if content.startswith(b"BM"):
+        return tuple(map(abs, struct.unpack("<ii", content[18:26])))
+    import tensorflow as tf
+
+    return tuple(tf.io.extract_jpeg_shape(content).numpy()[:2].tolist())
+
+
 def _looks_like_an_image(path):
-    with open(path, "rb") as file:
-        return file.read(8).startswith(_SIGNATURES)
+    try:
+        with open(path, "rb") as file:
+            return file.read(8).startswith(_SIGNATURES)
+    except OSError:  # a dangling link
+        return False
