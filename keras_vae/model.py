@@ -159,6 +159,7 @@ class VAE(Inference):
         if training:
             density = functools.partial(self.likelihood.training_log_prob, weights=weights)
         terms = self._terms(target, condition, mask, y_pred, density, weights, training)
+        self.posterior.observe(terms.q)
         step = self._step()
         penalties = [penalty.loss(terms, step) for penalty in self.penalties]
         total = self.objective.loss(terms, step) + sum(penalties)
@@ -293,11 +294,13 @@ class VAE(Inference):
         held = [variable for part in parts for variable in part.trainable_variables]
         if validation.is_array(x):
             prior.start_from(self.encode(_first_rows(x, 10_000), sample=True), self.seed)
+        self.posterior.frozen = True
         for variable in held:
             variable.trainable = False
         try:
             fitting.fit(x, **fit_arguments)
         finally:
+            self.posterior.frozen = False
             for variable in held:
                 variable.trainable = True
         return fitted

@@ -222,6 +222,47 @@ def residual_decoder(
     return _model(inputs, condition, _crop(x, height, width), name)
 
 
+def grid_encoder(input_shape, channels, filters=(64, 128), activation="gelu", name="encoder"):
+    """Like `residual_encoder`, ending in a grid of `channels` for each place, flattened.
+
+    For codes with a place: F is ceil(H / 2^n) · ceil(W / 2^n) · channels, n the number of filters.
+
+    Args:
+        input_shape: (H, W, C).
+        channels: int, of the last grid.
+        filters: channels after each convolution of stride 2.
+
+    Example: `grid_encoder((28, 28, 1), 16)`, of 7 x 7 x 16 features.
+    """
+    x = inputs = keras.Input(_image_shape(input_shape, "input_shape"))
+    for number in filters:
+        x = layers.Conv2D(number, 3, strides=2, padding="same")(x)
+        x = _residual_block(x, activation)
+    x = layers.Conv2D(channels, 1)(layers.Activation(activation)(x))
+    return _model(inputs, [], layers.Flatten()(x), name)
+
+
+def grid_decoder(channels, output_shape, filters=(128, 64), activation="gelu", name="decoder"):
+    """The mirror of `grid_encoder`: z is a flattened grid of `channels` for each place.
+
+    Example: `grid_decoder(16, (28, 28, 1))`.
+    """
+    height, width, last = _image_shape(output_shape, "output_shape")
+    grid = grid_size(output_shape, filters)
+    inputs = _code(math.prod(grid) * channels)
+    x = layers.Conv2D(filters[0], 3, padding="same")(layers.Reshape((*grid, channels))(inputs))
+    for number in filters:
+        x = _residual_block(x, activation)
+        x = layers.Conv2DTranspose(number, 3, strides=2, padding="same")(x)
+    x = layers.Conv2DTranspose(last, 3, padding="same")(layers.Activation(activation)(x))
+    return _model(inputs, [], _crop(x, height, width), name)
+
+
+def grid_size(shape, filters=(64, 128)):
+    """(height, width) of the grid that `grid_encoder` ends in for examples (H, W, C)."""
+    return tuple(math.ceil(n / 2 ** len(filters)) for n in shape[:2])
+
+
 def _to_grid(x, height, width, filters, activation):
     scale = 2 ** len(filters)
     grid = (math.ceil(height / scale), math.ceil(width / scale), filters[0])

@@ -33,6 +33,15 @@ class Posterior(Part):
 
     space = "real"
     """Where its codes are; that of the prior must be equal."""
+    frozen = False
+    """Whether training leaves alone what it learns without a gradient; `fit_prior` sets it."""
+
+    def default_prior(self):
+        """The parameter-free prior for its codes, or None for the standard one of its space."""
+        return None
+
+    def observe(self, q):
+        """Updates the metrics of its own, once a step."""
 
     def mean(self, q):
         """One code an example that stands for q, (B, D)."""

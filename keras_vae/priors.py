@@ -18,7 +18,8 @@ def default(posterior):
     """The parameter-free prior on the space of a posterior's codes."""
     if isinstance(posterior, posteriors.Categorical):
         return UniformCategorical(posterior.num_classes)
-    return UniformSphere() if posterior.space == "sphere" else StandardNormal()
+    own = posterior.default_prior()
+    return own or (UniformSphere() if posterior.space == "sphere" else StandardNormal())
 
 
 class Prior(Part):

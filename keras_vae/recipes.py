@@ -9,7 +9,16 @@ import math
 
 import keras
 
-from keras_vae import flows, likelihoods, networks, objectives, penalties, posteriors, priors
+from keras_vae import (
+    flows,
+    likelihoods,
+    networks,
+    objectives,
+    penalties,
+    posteriors,
+    priors,
+    quantized,
+)
 from keras_vae import schedules as ramps
 from keras_vae.model import VAE
 
@@ -223,6 +232,71 @@ def categorical_vae(input_shape, num_variables=20, num_classes=10, likelihood=No
     cooling = keras.optimizers.schedules.PolynomialDecay(1.0, 20_000, end_learning_rate=0.5)
     posterior = posteriors.Categorical(num_variables, num_classes, cooling)
     return _compose(input_shape, posterior.latent_dim, likelihood, posterior=posterior, **parts)
+
+
+def vq_vae(
+    input_shape,
+    num_codes=512,
+    code_dim=16,
+    likelihood=None,
+    filters=(64, 128),
+    commitment=0.25,
+    posterior=None,
+    **parts,
+):
+    """VQ-VAE: a grid of codes from a learned codebook.
+
+    Args:
+        input_shape: (H, W, C).
+        num_codes, code_dim: ints, the size of the codebook and the length of its vectors.
+        filters: channels of the encoder, each halving height and width.
+        commitment: weight that pulls features to their codes.
+        posterior: another quantiser for the grid, such as
+            `quantized.VectorQuantizer(49, gradient="rotation")`.
+
+    Example:
+
+    ```python
+    vae = recipes.vq_vae((28, 28, 1))
+    vae.compile("adam")
+    vae.fit(x, epochs=10)
+    prior = keras_vae.quantized.AutoregressiveCodes(49, 512)
+    vae = vae.fit_prior(x, prior, learning_rate=2e-3, epochs=10)
+    vae.generate(16)
+    ```
+
+    Reference: van den Oord et al., Neural Discrete Representation Learning (arXiv:1711.00937).
+    """
+    likelihood = likelihood or likelihoods.Bernoulli()
+    places = math.prod(networks.grid_size(input_shape, filters))
+    posterior = posterior or quantized.VectorQuantizer(places, num_codes, code_dim)
+    if isinstance(posterior, quantized.VectorQuantizer):
+        parts = {"penalties": [quantized.Commitment(commitment)], **parts}
+    return _of_grid(input_shape, posterior, likelihood, filters, **parts)
+
+
+def fsq_vae(input_shape, levels=(8, 8, 8), likelihood=None, filters=(64, 128), **parts):
+    """VAE of a grid of codes by rounding: no codebook that could collapse.
+
+    Example: `recipes.fsq_vae((28, 28, 1))`.
+
+    Reference: Mentzer et al., Finite Scalar Quantization: VQ-VAE Made Simple (arXiv:2309.15505).
+    """
+    likelihood = likelihood or likelihoods.Bernoulli()
+    places = math.prod(networks.grid_size(input_shape, filters))
+    posterior = quantized.FiniteScalarQuantizer(places, levels)
+    return _of_grid(input_shape, posterior, likelihood, filters, **parts)
+
+
+def _of_grid(input_shape, posterior, likelihood, filters, **parts):
+    shape, raw_shape = _shapes(input_shape, likelihood)
+    return VAE(
+        networks.grid_encoder(shape, posterior.code_dim, filters),
+        networks.grid_decoder(posterior.code_dim, raw_shape, filters[::-1]),
+        posterior,
+        likelihood=likelihood,
+        **parts,
+    )
 
 
 def hyperspherical_vae(input_shape, latent_dim=3, likelihood=None, **parts):

@@ -26,6 +26,7 @@ from keras_vae import (  # noqa: E402
     penalties,
     posteriors,
     priors,
+    quantized,
     random,
     replicas,
     trainer,
@@ -129,6 +130,11 @@ CASES = {
         likelihood=lambda: likelihoods.Normal("optimal"),
         prior=lambda: priors.ConditionalNormal(3),
     ),
+    "vector quantizer": case(
+        lambda: SGD(0.05),
+        posterior=lambda: quantized.VectorQuantizer(4, 5, 2, restart=0.5),
+        penalties=lambda: [quantized.Commitment()],
+    ),
     "mixed_float16": case(lambda: SGD(0.05, clipnorm=0.05), policy="mixed_float16"),
     "overflow on one replica": case(
         lambda: SGD(0.05),
@@ -179,7 +185,8 @@ def train(name, count):
     with strategy.scope() if strategy else contextlib.nullcontext():
         keras.utils.set_random_seed(0)
         parts = {role: make() for role, make in options["parts"].items()}
-        decoder = networks.dense_decoder(2, (6,), units=(8,))
+        latent_dim = getattr(parts.get("posterior"), "latent_dim", 2)
+        decoder = networks.dense_decoder(latent_dim, (6,), units=(8,))
         vae = keras_vae.VAE(options["encoder"](), decoder, seed=3, **parts)
         vae.compile(options["optimizer"](), steps_per_execution=options["steps"], metrics=["mae"])
     x, w = keras.tree.map_structure(lambda a: a[: options["rows"]], (options["x"], W))

@@ -1,0 +1,471 @@
+"""Discrete codes: vector quantisation, finite scalar quantisation, and priors over the codes.
+
+A quantised model is a `VAE` whose posterior puts all its mass on one sequence of N codes out of
+num_codes each. Its KL under the uniform prior is N log num_codes nats, so that the ELBO is an
+honest bound; `vae.fit_prior(x, AutoregressiveCodes())` learns how the codes are spread, and
+`generate` then draws from that.
+"""
+
+import math
+
+import keras
+import numpy as np
+from keras import layers, ops
+
+from keras_vae import objectives, replicas
+from keras_vae.part import register
+from keras_vae.penalties import Penalty
+from keras_vae.posteriors import Posterior
+from keras_vae.priors import Prior
+from keras_vae.validation import positive_integer
+
+
+_LARGEST_SCALE = 100.0  # of a gradient, for features near 0
+
+
+class CodeUsage(keras.metrics.Metric):
+    """`code_usage`, the part of the codes in use over the epoch, and `perplexity`, how many
+    equally frequent codes would have their entropy.
+    """
+
+    def __init__(self, num_codes, name="code_usage", **kwargs):
+        super().__init__(name=name, **kwargs)
+        self.num_codes = num_codes
+        self.counts = self.add_weight(name="counts", shape=(num_codes,), initializer="zeros")
+
+    def update_state(self, counts, sample_weight=None):
+        self.counts.assign_add(counts)
+
+    def result(self):
+        p = self.counts / ops.maximum(ops.sum(self.counts), 1.0)
+        entropy = -ops.sum(p * ops.log(ops.maximum(p, 1e-30)))
+        used = ops.mean(ops.cast(self.counts > 0, "float32"))
+        return {"code_usage": used, "perplexity": ops.exp(entropy)}
+
+
+class Quantizer(Posterior):
+    """Base: features (B, N · code_dim) to N codes, each one of num_codes vectors of code_dim.
+
+    A subclass gives `nearest`, the indices of vectors, and `vectors`, the vectors of indices.
+    `draw` decodes the codes in the forward pass and gives the encoder their gradient.
+    """
+
+    def _set_up(self, num_latents, num_codes, code_dim):
+        self.num_latents = positive_integer(num_latents, "num_latents", "codes an example")
+        self.num_codes, self.code_dim = num_codes, code_dim
+        self.latent_dim = self.num_latents * code_dim
+        self.space = f"{num_latents} codes of {num_codes}"
+        self.usage = CodeUsage(num_codes)
+
+    def build(self, features_shape):
+        if tuple(features_shape[1:]) != (self.latent_dim,):
+            raise ValueError(
+                f"The encoder must return {self.latent_dim} features an example, the codes' "
+                f"{self.num_latents} times {self.code_dim}, because they are quantised as they "
+                "are: end it with a convolution of `code_dim` channels and `Flatten()`. "
+                f"Received: encoder output shape={tuple(features_shape)}"
+            )
+
+    def call(self, features):
+        features = ops.cast(features, "float32")
+        return {"features": ops.reshape(features, (-1, self.num_latents, self.code_dim))}
+
+    def check_model(self, vae):
+        if not isinstance(vae.objective, objectives.ELBO) or vae.objective.num_samples != 1:
+            raise ValueError(
+                "`objective` must be ELBO with one sample for a quantised posterior, because all "
+                f"draws are the same. Received: objective={type(vae.objective).__name__}"
+            )
+
+    def default_prior(self):
+        return UniformCodes(self.num_latents, self.num_codes)
+
+    def nearest(self, features):
+        """Indices (…) of the codes nearest to vectors (…, code_dim)."""
+        raise NotImplementedError
+
+    def vectors(self, indices):
+        """The vectors (…, code_dim) of indices (…)."""
+        raise NotImplementedError
+
+    def indices(self, z):
+        """The codes of z, (…, D), as integers (…, N)."""
+        shape = (*ops.shape(z)[:-1], self.num_latents, self.code_dim)
+        return self.nearest(ops.reshape(z, shape))
+
+    def mean(self, q):
+        """The codes' vectors, (B, D)."""
+        return self._flat(self.vectors(self.nearest(q["features"])))
+
+    def sample(self, q, num_samples, seed):
+        """The same, (K, B, D): there is one."""
+        return ops.repeat(self.mean(q)[None], num_samples, axis=0)
+
+    def log_prob(self, q, z):
+        """log q(z|x), (K, B): 0, as the one z has all the mass."""
+        return 0.0 * z[..., 0]
+
+    def draw(self, q, num_samples, seed, step=None):
+        features = q["features"]
+        indices = self.nearest(features)
+        codes = self.vectors(indices)
+        if step is not None:
+            self.learn(features, indices, seed)
+            codes = self.straight(features, codes)
+        z = ops.repeat(self._flat(codes)[None], num_samples, axis=0)
+        return z, self.log_prob(q, z)
+
+    def straight(self, features, codes):
+        """`codes`, with the gradient of `features`."""
+        return features + ops.stop_gradient(codes - features)
+
+    def learn(self, features, indices, seed):
+        """Moves the codebook where it learns without a gradient."""
+
+    def observe(self, q):
+        """Counts the codes in use, for the logs."""
+        self.usage.update_state(replicas.all_sum(self._counts(self.nearest(q["features"]))))
+
+    def _counts(self, indices):
+        one_hot = ops.one_hot(ops.reshape(indices, (-1,)), self.num_codes)
+        return ops.sum(one_hot, axis=0)
+
+    def _flat(self, codes):
+        return ops.reshape(codes, (-1, self.latent_dim))
+
+
+@register
+class VectorQuantizer(Quantizer):
+    """VQ-VAE: each of N feature vectors becomes the nearest of `num_codes` learned vectors.
+
+    The codebook follows the features it stands for: an exponential moving average of their mean,
+    over the batch of all replicas. Codes that are used by far too few features are restarted at
+    random features of the batch, and so is the whole codebook in the first step. Add the penalty
+    `Commitment`. Logs `code_usage` and `perplexity` of the whole epoch.
+
+    Args:
+        num_latents: int, N, such as the height times the width of the encoder's last grid.
+        num_codes: int.
+        code_dim: int, length of a code's vector.
+        decay: number in [0, 1), of the moving average; None: the codebook is a weight that
+            `Commitment` and the optimizer move.
+        restart: codes are restarted that stand for fewer than this part of the average number of
+            features; 0 for never.
+        gradient: `"straight_through"`, or `"rotation"`: the encoder's gradient is turned and scaled
+            as its vector is on the way to the code.
+
+    Call arguments:
+        features: (B, N · code_dim).
+
+    Returns a dict `q` of `features`, (B, N, code_dim).
+
+    Example: `keras_vae.recipes.vq_vae((28, 28, 1))`.
+
+    References: van den Oord et al., Neural Discrete Representation Learning (arXiv:1711.00937),
+    appendix A.1 for the averages; Dhariwal et al., Jukebox (arXiv:2005.00341), section 3.1 for the
+    restarts; Fifty et al., Restructuring Vector Quantization with the Rotation Trick
+    (arXiv:2410.06424), equation 4.
+    """
+
+    gradients = ("straight_through", "rotation")
+
+    def __init__(
+        self,
+        num_latents,
+        num_codes=512,
+        code_dim=16,
+        decay=0.99,
+        restart=0.1,
+        gradient="straight_through",
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self._set_up(
+            num_latents,
+            positive_integer(num_codes, "num_codes", "the size of the codebook"),
+            positive_integer(code_dim, "code_dim", "the length of a code's vector"),
+        )
+        if decay is not None and not 0 <= decay < 1:
+            raise ValueError(
+                "`decay` must lie in [0, 1), of a moving average, or be None. "
+                f"Received: decay={decay!r}"
+            )
+        if gradient not in self.gradients:
+            raise ValueError(
+                f"`gradient` must be one of {self.gradients}. Received: gradient={gradient!r}"
+            )
+        self.decay, self.restart, self.gradient = decay, restart, gradient
+
+    def build(self, features_shape):
+        super().build(features_shape)
+        learned = self.decay is None
+        shape, spread = (self.num_codes, self.code_dim), 1.0 / self.num_codes
+        uniform = keras.initializers.RandomUniform(-spread, spread)
+        # read inside VAE.call, whose precision may be half
+        options = {"trainable": learned, "aggregation": "mean", "autocast": False}
+        self.codebook = self.add_weight(
+            name="codebook", shape=shape, initializer=uniform, **options
+        )
+        options["trainable"] = False
+        self.count = self.add_weight(name="count", shape=shape[:1], initializer="zeros", **options)
+
+    def nearest(self, features):
+        codes = ops.convert_to_tensor(self.codebook)
+        products = ops.matmul(features, ops.transpose(codes))
+        return ops.argmin(ops.sum(ops.square(codes), axis=1) - 2.0 * products, axis=-1)
+
+    def vectors(self, indices):
+        return ops.take(self.codebook, indices, axis=0)
+
+    def straight(self, features, codes):
+        if self.gradient == "straight_through":
+            return super().straight(features, codes)
+        return rotated(features, codes)
+
+    def learn(self, features, indices, seed):
+        if self.frozen:
+            return
+        one_hot = ops.one_hot(ops.reshape(indices, (-1,)), self.num_codes)
+        rows = ops.stop_gradient(ops.reshape(features, (-1, self.code_dim)))
+        number = replicas.all_sum(ops.sum(one_hot, axis=0))
+        total = replicas.all_sum(ops.matmul(ops.transpose(one_hot), rows))
+        decay = 0.99 if self.decay is None else self.decay
+        count = decay * self.count + (1.0 - decay) * number
+        codes = ops.convert_to_tensor(self.codebook)
+        if self.decay is not None:  # the mean of what each code stood for, lately
+            before = decay * self.count[:, None] * codes
+            moved = (before + (1.0 - decay) * total) / ops.maximum(count[:, None], 1e-8)
+            codes = ops.where(count[:, None] > 1e-8, moved, codes)
+        if self.restart:
+            everyone = replicas.all_gather(rows)
+            size = ops.cast(ops.shape(everyone)[0], "float32")
+            chance = keras.random.uniform((self.num_codes,), seed=seed)
+            chosen = ops.take(everyone, ops.cast(chance * size, "int32"), axis=0)
+            average = size / self.num_codes
+            dead = ops.logical_and(count < self.restart * average, size > 0)
+            codes = ops.where(dead[:, None], chosen, codes)
+            count = ops.where(dead, average, count)
+        self.count.assign(count)
+        self.codebook.assign(codes)
+
+
+def rotated(features, codes):
+    """`codes`, as features turned and scaled by a constant rotation and length: its gradient."""
+    norm, target = _length(features), _length(codes)
+    e, c = ops.stop_gradient(features / norm), ops.stop_gradient(codes / target)
+    r = ops.stop_gradient((e + c) / _length(e + c))
+
+    def along(a, b):
+        return ops.sum(a * b, axis=-1, keepdims=True)
+
+    turned = features - 2.0 * along(features, r) * r + 2.0 * along(features, e) * c
+    turned = ops.stop_gradient(ops.minimum(target / norm, _LARGEST_SCALE)) * turned
+    return turned + ops.stop_gradient(codes - turned)  # exact where rounding is not
+
+
+def _length(x):
+    return ops.maximum(ops.sqrt(ops.sum(ops.square(x), axis=-1, keepdims=True)), 1e-8)
+
+
+@register
+class FiniteScalarQuantizer(Quantizer):
+    """FSQ: each feature is bounded and rounded to one of a few levels. No codebook to collapse.
+
+    Args:
+        num_latents: int, N.
+        levels: the number of levels of each channel of a code, each at least 2; num_codes is their
+            product.
+
+    Example: `FiniteScalarQuantizer(num_latents=49, levels=(8, 8, 8))`, of 512 codes.
+
+    Reference: Mentzer et al., Finite Scalar Quantization: VQ-VAE Made Simple (arXiv:2309.15505).
+    """
+
+    def __init__(self, num_latents, levels=(8, 8, 8), **kwargs):
+        super().__init__(**kwargs)
+        self.levels = tuple(positive_integer(n, "levels", "of a channel") for n in levels)
+        if not self.levels or min(self.levels) < 2:
+            raise ValueError(
+                "`levels` must be one or more integers of at least 2, the levels of each channel. "
+                f"Received: levels={self.levels}"
+            )
+        self._set_up(num_latents, math.prod(self.levels), len(self.levels))
+
+    def call(self, features):
+        """Bounded to [0, levels - 1], so that whole numbers are the codes."""
+        features = super().call(features)["features"]
+        return {"features": ops.sigmoid(2.0 * features) * self._top()}
+
+    def nearest(self, features):
+        """Of unrounded levels, in `q`, or of codes scaled to [-1, 1], in z."""
+        return self._number(ops.clip(ops.round(features), 0.0, self._top()))
+
+    def indices(self, z):
+        shape = (*ops.shape(z)[:-1], self.num_latents, self.code_dim)
+        return self._number(ops.round((ops.reshape(z, shape) + 1.0) * self._top() / 2.0))
+
+    def vectors(self, indices):
+        digits = [(indices // b) % n for b, n in zip(self._bases(), self.levels, strict=True)]
+        return self._scaled(ops.cast(ops.stack(digits, axis=-1), "float32"))
+
+    def straight(self, features, codes):
+        return super().straight(self._scaled(features), codes)
+
+    def _scaled(self, levels):
+        return 2.0 * levels / self._top() - 1.0
+
+    def _top(self):
+        return np.array(self.levels, "float32") - 1.0
+
+    def _bases(self):
+        return [math.prod(self.levels[:i]) for i in range(len(self.levels))]
+
+    def _number(self, levels):
+        bases = np.array(self._bases(), "int32")
+        return ops.sum(ops.cast(levels, "int32") * bases, axis=-1)
+
+
+@register
+class Commitment(Penalty):
+    """The squared distance of the features from their codes, summed over an example.
+
+    Pulls the encoder to the codes it uses. Where the codebook is learned (`decay=None`), the same
+    distance with weight 1 pulls the codes to the features.
+
+    Args:
+        weight: a non-negative number or a schedule; 0.25 in the paper.
+
+    Example: `VAE(…, posterior=VectorQuantizer(49), penalties=[Commitment()])`.
+
+    Reference: van den Oord et al. (arXiv:1711.00937), equation 3.
+    """
+
+    def __init__(self, weight=0.25, **kwargs):
+        super().__init__(weight, **{"name": "commitment", **kwargs})
+
+    def check_model(self, vae):
+        if not isinstance(vae.posterior, VectorQuantizer):
+            raise ValueError(
+                "`penalties` with a Commitment must go with the posterior VectorQuantizer, whose "
+                f"features it binds. Received: posterior={type(vae.posterior).__name__}"
+            )
+
+    def loss(self, terms, step):
+        learning = 0.0
+        if terms.posterior.decay is None:
+            features = ops.stop_gradient(terms.q["features"])
+            learning = self._distance(features, self._codes(terms))
+        return super().loss(terms, step) + learning
+
+    def value(self, terms):
+        return self._distance(terms.q["features"], ops.stop_gradient(self._codes(terms)))
+
+    def _codes(self, terms):
+        # those that were decoded, not those the codebook has moved to since
+        z = ops.stop_gradient(terms.z[0])
+        posterior, features = terms.posterior, terms.q["features"]
+        if posterior.decay is None:
+            return posterior.vectors(posterior.nearest(features))
+        return ops.reshape(z, ops.shape(features))
+
+    def _distance(self, a, b):
+        return ops.sum(ops.square(a - b), axis=(1, 2))
+
+
+@register
+class UniformCodes(Prior):
+    """Every sequence of N codes is equally probable. The default for a `Quantizer`.
+
+    Args:
+        num_latents, num_codes: ints, those of the posterior.
+    """
+
+    def __init__(self, num_latents, num_codes, **kwargs):
+        super().__init__(**kwargs)
+        self.num_latents = positive_integer(num_latents, "num_latents", "codes an example")
+        self.num_codes = positive_integer(num_codes, "num_codes", "the size of the codebook")
+        self.space = f"{num_latents} codes of {num_codes}"
+
+    def given(self, vae, condition=None):
+        return CodesOf(self, vae.posterior)
+
+    def log_prob_of(self, indices):
+        """log p of codes (…, N), (…)."""
+        return 0.0 * ops.cast(indices[..., 0], "float32") - self.num_latents * math.log(
+            self.num_codes
+        )
+
+    def sample_codes(self, num_samples, seed, temperature=1.0):
+        """Codes, integers (num_samples, N)."""
+        shape = (num_samples, self.num_latents)
+        return keras.random.randint(shape, 0, self.num_codes, seed=seed)
+
+
+@register
+class AutoregressiveCodes(UniformCodes):
+    """p(codes) = Π_i p(code_i | those before), from a recurrent network: to be fitted.
+
+    Args:
+        num_latents, num_codes: ints, those of the posterior.
+        units: int, width of the recurrent layer.
+
+    Example:
+
+    ```python
+    prior = keras_vae.quantized.AutoregressiveCodes(49, 512)
+    vae = vae.fit_prior(x, prior, learning_rate=2e-3, epochs=10)
+    vae.generate(16)
+    ```
+
+    Reference: van den Oord et al. (arXiv:1711.00937), section 3.3, with a recurrent network.
+    """
+
+    def __init__(self, num_latents, num_codes, units=256, **kwargs):
+        super().__init__(num_latents, num_codes, **kwargs)
+        self.units = positive_integer(units, "units", "the width of the recurrent layer")
+
+    def build(self, code_shape):
+        super().build(code_shape)
+        # one code more, which stands before the first; one vector for each place
+        self.embedding = layers.Embedding(self.num_codes + 1, self.units, dtype="float32")
+        self.places = layers.Embedding(self.num_latents, self.units, dtype="float32")
+        self.recurrent = layers.GRU(self.units, return_sequences=True, dtype="float32")
+        self.logits = layers.Dense(self.num_codes, dtype="float32")
+        self.embedding.build((None, self.num_latents))
+        self.places.build((self.num_latents,))
+        self.recurrent.build((None, self.num_latents, self.units))
+        self.logits.build((None, self.num_latents, self.units))
+
+    def log_prob_of(self, indices):
+        shape = ops.shape(indices)
+        flat = ops.reshape(indices, (-1, self.num_latents))
+        log_p = ops.take_along_axis(self._log_probs(flat), flat[..., None], axis=-1)[..., 0]
+        return ops.reshape(ops.sum(log_p, axis=-1), shape[:-1])
+
+    def sample_codes(self, num_samples, seed, temperature=1.0):
+        codes = np.zeros((num_samples, self.num_latents), "int32")
+        for i in range(self.num_latents):
+            log_p = self._log_probs(ops.convert_to_tensor(codes))[:, i] / max(temperature, 1e-6)
+            codes[:, i] = ops.convert_to_numpy(keras.random.categorical(log_p, 1, seed=seed))[:, 0]
+        return ops.convert_to_tensor(codes)
+
+    def _log_probs(self, codes):
+        """log p(code_i = c | those before), (B, N, num_codes)."""
+        before = ops.concatenate([ops.full_like(codes[:, :1], self.num_codes), codes[:, :-1]], 1)
+        x = self.embedding(before) + self.places(ops.arange(self.num_latents))
+        return ops.log_softmax(self.logits(self.recurrent(x)), axis=-1)
+
+
+class CodesOf:
+    """A prior of codes for the codebook of a posterior, with the methods of a prior of z."""
+
+    def __init__(self, prior, posterior):
+        self.prior, self.posterior = prior, posterior
+
+    def log_prob(self, z):
+        return self.prior.log_prob_of(ops.stop_gradient(self.posterior.indices(z)))
+
+    def sample(self, num_samples, seed, temperature=1.0):
+        codes = self.prior.sample_codes(num_samples, seed, temperature)
+        vectors = self.posterior.vectors(codes)
+        return ops.reshape(vectors, (num_samples, self.posterior.latent_dim))

@@ -1,0 +1,273 @@
+import itertools
+
+import keras
+import numpy as np
+import pytest
+import scipy.spatial
+import tensorflow as tf
+from checks import binary, check_config, check_extremes, check_file, check_gradients, dtype_policy
+
+import keras_vae
+from keras_vae import networks, objectives, quantized, recipes
+
+RNG = np.random.default_rng(0)
+
+
+def small(posterior=None, x_shape=(6,), **parts):
+    """A dense model of 4 codes of length 2, compiled."""
+    keras.utils.set_random_seed(0)
+    posterior = posterior or quantized.VectorQuantizer(4, 5, 2)
+    if isinstance(posterior, quantized.VectorQuantizer):
+        parts = {"penalties": [quantized.Commitment()], **parts}
+    vae = keras_vae.VAE(
+        networks.dense_encoder(x_shape, units=(8,)),
+        networks.dense_decoder(posterior.latent_dim, x_shape, units=(8,)),
+        posterior,
+        seed=0,
+        **parts,
+    )
+    vae.compile(keras.optimizers.Adam(0.01))
+    return vae
+
+
+POSTERIORS = {
+    "averages": lambda: quantized.VectorQuantizer(4, 5, 2),
+    "learned": lambda: quantized.VectorQuantizer(4, 5, 2, decay=None),
+    "rotation": lambda: quantized.VectorQuantizer(4, 5, 2, gradient="rotation", restart=0.0),
+    "finite scalar": lambda: quantized.FiniteScalarQuantizer(4, (3, 4)),
+}
+
+
+@pytest.mark.parametrize("name", POSTERIORS)
+@pytest.mark.parametrize("policy", ["float32", "mixed_float16"])
+def test_check_quantizers(name, policy, tmp_path):
+    check_config(POSTERIORS[name]())
+    with dtype_policy(policy):
+        vae = small(POSTERIORS[name]())
+    x = binary(12, (6,))
+    check_gradients(vae, x)
+    check_extremes(vae, x, size=100.0 if name == "rotation" else 1e4)
+    vae.fit(x, batch_size=5, epochs=2, verbose=0)
+    check_file(vae, x, tmp_path / "vae.keras")
+
+
+@pytest.mark.parametrize("prior", [quantized.UniformCodes, quantized.AutoregressiveCodes])
+def test_check_priors_of_codes(prior, tmp_path):
+    check_config(prior(4, 5))
+    vae = small(prior=prior(4, 5))
+    x = binary(12, (6,))
+    check_gradients(vae, x)
+    vae.fit(x, batch_size=5, verbose=0)
+    check_file(vae, x, tmp_path / "vae.keras")
+
+
+def built(quantizer):
+    quantizer.build((None, quantizer.latent_dim))
+    return quantizer
+
+
+def test_each_vector_goes_to_the_nearest_code():
+    part = built(quantized.VectorQuantizer(3, 7, 4))
+    part.codebook.assign(RNG.normal(size=(7, 4)))
+    features = RNG.normal(size=(10, 12)).astype("float32")
+    q = part(features)
+    _, nearest = scipy.spatial.cKDTree(part.codebook.numpy()).query(features.reshape(10, 3, 4))
+    np.testing.assert_array_equal(part.nearest(q["features"]), nearest)
+    z = part.mean(q)
+    np.testing.assert_array_equal(z, part.codebook.numpy()[nearest].reshape(10, 12))
+    np.testing.assert_array_equal(part.indices(z), nearest)
+
+
+def test_the_codebook_is_the_moving_average_of_what_it_stands_for():
+    part = built(quantized.VectorQuantizer(1, 2, 1, decay=0.9, restart=0.0))
+    part.codebook.assign([[0.0], [10.0]])
+    part.count.assign([4.0, 2.0])
+    seed = keras.random.SeedGenerator(0)
+    part.draw(part(np.array([[1.0], [2.0], [9.0]], "float32")), 1, seed, step=0)
+    # counts 0.9 (4, 2) + 0.1 (2, 1), sums 0.9 (0, 20) + 0.1 (3, 9)
+    np.testing.assert_allclose(part.count, [3.8, 1.9], rtol=1e-6)
+    np.testing.assert_allclose(part.codebook[:, 0], [0.3 / 3.8, 18.9 / 1.9], rtol=1e-6)
+
+
+def test_evaluation_and_fit_prior_leave_the_codebook_alone():
+    vae = small()
+    x = binary(40, (6,))
+    vae.fit(x, verbose=0)
+    before = vae.posterior.codebook.numpy()
+    vae.evaluate(x, verbose=0)
+    vae.predict(x, verbose=0)
+    vae.fit_prior(x, quantized.AutoregressiveCodes(4, 5, units=4), verbose=0)
+    np.testing.assert_array_equal(vae.posterior.codebook, before)
+    vae.fit(x, verbose=0)
+    assert not np.array_equal(vae.posterior.codebook, before)
+
+
+def test_dead_codes_are_restarted_at_features_of_the_batch():
+    part = built(quantized.VectorQuantizer(2, 4, 3))
+    part.codebook.assign(np.vstack([np.zeros((2, 3)), np.full((2, 3), 1e3)]))
+    part.count.assign([8.0, 8.0, 0.0, 0.0])
+    features = RNG.normal(size=(8, 6)).astype("float32")
+    part.draw(part(features), 1, keras.random.SeedGenerator(0), step=0)
+    vectors = features.reshape(-1, 3)
+    for code in part.codebook.numpy()[2:]:
+        assert np.any(np.all(vectors == code, axis=1))
+    assert np.all(np.abs(part.codebook.numpy()[:2]) < 10)
+
+
+def test_straight_through_hands_the_gradient_on():
+    for part in (quantized.VectorQuantizer(2, 5, 3), quantized.FiniteScalarQuantizer(2, (3, 3, 3))):
+        part = built(part)
+        levels = tf.Variable(RNG.normal(size=(4, 2, 3)).astype("float32"))
+        upstream = RNG.normal(size=(1, 4, 6)).astype("float32")
+        with tf.GradientTape() as tape:
+            z, _ = part.draw({"features": levels}, 1, keras.random.SeedGenerator(0), step=0)
+            total = tf.reduce_sum(z * upstream)
+        gradient = tape.gradient(total, levels)
+        np.testing.assert_allclose(gradient, upstream.reshape(4, 2, 3), rtol=1e-5)
+
+
+def test_the_rotation_turns_gradients_by_the_matrix_of_the_paper():
+    e, c = RNG.normal(size=(2, 5, 4)).astype("float32")
+    upstream = RNG.normal(size=(5, 4)).astype("float32")
+    features = tf.Variable(e)
+    with tf.GradientTape() as tape:
+        turned = quantized.rotated(features, tf.constant(c))
+        total = tf.reduce_sum(turned * upstream)
+    np.testing.assert_allclose(turned, c, rtol=1e-5, atol=1e-5)
+    for i, gradient in enumerate(tape.gradient(total, features).numpy()):
+        a, b = e[i] / np.linalg.norm(e[i]), c[i] / np.linalg.norm(c[i])
+        r = (a + b) / np.linalg.norm(a + b)
+        rotation = np.eye(4) - 2 * np.outer(r, r) + 2 * np.outer(b, a)
+        np.testing.assert_allclose(rotation @ rotation.T, np.eye(4), atol=1e-5)
+        scaled = np.linalg.norm(c[i]) / np.linalg.norm(e[i]) * rotation
+        np.testing.assert_allclose(scaled @ e[i], c[i], atol=1e-4)
+        np.testing.assert_allclose(gradient, scaled.T @ upstream[i], atol=1e-4)
+
+
+def test_finite_scalars_are_all_grid_points_once():
+    part = built(quantized.FiniteScalarQuantizer(1, (3, 2, 5)))
+    assert part.num_codes == 30
+    vectors = np.asarray(part.vectors(np.arange(30)))
+    axes = [np.linspace(-1, 1, n) for n in (3, 2, 5)]
+    expected = sorted(itertools.product(*axes))
+    np.testing.assert_allclose(sorted(map(tuple, vectors.tolist())), expected, atol=1e-6)
+    np.testing.assert_array_equal(part.indices(vectors)[:, 0], np.arange(30))
+    z = part.mean(part(RNG.normal(size=(500, 3)).astype("float32") * 3))
+    grid = {tuple(v) for v in np.round(vectors, 5).tolist()}
+    assert {tuple(v) for v in np.round(z, 5).tolist()} == grid  # all in reach
+
+
+@pytest.mark.parametrize("name", POSTERIORS)
+def test_the_bound_counts_the_codes_in_nats(name):
+    vae = small(POSTERIORS[name]())
+    x = binary(30, (6,))
+    logs = vae.evaluate(x, verbose=0, return_dict=True)
+    assert logs["kl_loss"] == pytest.approx(4 * np.log(vae.posterior.num_codes), rel=1e-6)
+    np.testing.assert_allclose(vae.log_likelihood(x, 3), vae.elbo(x), rtol=1e-5)
+
+
+def test_usage_and_perplexity_are_those_of_the_whole_epoch():
+    vae = small()
+    x = RNG.random((50, 6)).astype("float32")
+    vae.fit(x, epochs=3, verbose=0)
+    logs = vae.evaluate(x, batch_size=8, verbose=0, return_dict=True)
+    codes = np.asarray(vae.posterior.indices(vae.encode(x)))
+    p = np.bincount(codes.ravel(), minlength=5) / codes.size
+    assert logs["code_usage"] == pytest.approx(np.mean(p > 0))
+    entropy = -np.sum(p[p > 0] * np.log(p[p > 0]))
+    assert logs["perplexity"] == pytest.approx(np.exp(entropy), rel=1e-4)
+
+
+def test_commitment_is_the_squared_distance_to_the_code():
+    vae = small(penalties=[quantized.Commitment(2.0)])
+    x = RNG.random((20, 6)).astype("float32")
+    features = np.asarray(vae.encoder(x)).reshape(20, 4, 2)
+    codes = vae.encode(x).reshape(20, 4, 2)
+    expected = 2.0 * np.square(features - codes).sum((1, 2)).mean()
+    logs = vae.evaluate(x, verbose=0, return_dict=True)
+    assert logs["commitment"] == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_learned_codebook_is_pulled_to_the_features_it_stands_for():
+    vae = small(quantized.VectorQuantizer(4, 5, 2, decay=None, restart=0.0))
+    x = RNG.random((20, 6)).astype("float32")
+    features = np.asarray(vae.encoder(x)).reshape(-1, 2)
+    codes = np.asarray(vae.posterior.nearest(features))
+    with tf.GradientTape() as tape:
+        loss = vae.compute_loss(x, y_pred=vae(x, training=True))
+    gradient = tf.convert_to_tensor(tape.gradient(loss, vae.posterior.codebook.value))
+    book = vae.posterior.codebook.numpy()
+    expected = [2 * np.sum(book[k] - features[codes == k], axis=0) / 20 for k in range(5)]
+    np.testing.assert_allclose(gradient, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_the_probabilities_of_all_sequences_sum_to_one():
+    prior = quantized.AutoregressiveCodes(3, 4, units=8)
+    prior.build((None, 6))
+    every = np.array(list(itertools.product(range(4), repeat=3)))
+    assert np.exp(prior.log_prob_of(every)).sum() == pytest.approx(1.0, rel=1e-5)
+
+
+def test_draws_have_the_probabilities_of_the_prior():
+    keras.utils.set_random_seed(1)
+    prior = quantized.AutoregressiveCodes(2, 3, units=8)
+    prior.build((None, 4))
+    for weight in prior.weights:
+        weight.assign(2.0 * RNG.normal(size=weight.shape))
+    draws = np.asarray(prior.sample_codes(4000, keras.random.SeedGenerator(0)))
+    every = np.array(list(itertools.product(range(3), repeat=2)))
+    p = np.exp(prior.log_prob_of(every))
+    frequency = [np.mean(np.all(draws == codes, axis=1)) for codes in every]
+    np.testing.assert_allclose(frequency, p, atol=0.03)
+
+
+def test_a_fitted_prior_learns_the_entropy_of_the_codes_and_generates_them():
+    vae = small(quantized.FiniteScalarQuantizer(4, (2, 2)))
+    x = binary(400, (6,))
+    x[:, 1:] = x[:, :1]  # two kinds of examples only
+    vae.fit(x, epochs=10, verbose=0)
+    kinds = np.unique(np.asarray(vae.posterior.indices(vae.encode(x))), axis=0, return_counts=True)
+    p = kinds[1] / 400
+    fitted = vae.fit_prior(x, quantized.AutoregressiveCodes(4, 4, 16), epochs=30, verbose=0)
+    fitted.compile("adam")
+    logs = fitted.evaluate(x, verbose=0, return_dict=True)
+    assert logs["kl_loss"] == pytest.approx(-np.sum(p * np.log(p)), abs=0.1)
+    made = np.round(fitted.generate(50, seed=0), 3)
+    seen = np.round(fitted.predict(x, verbose=0), 3)
+    assert {tuple(v) for v in made.tolist()} <= {tuple(v) for v in seen.tolist()}
+
+
+def test_recipes_of_grids_have_every_verb(tmp_path):
+    x = RNG.random((20, 9, 10, 1)).astype("float32")
+    for vae in (
+        recipes.vq_vae((9, 10, 1), 8, 4, filters=(4, 4)),
+        recipes.fsq_vae((9, 10, 1), (3, 3), filters=(4, 4)),
+    ):
+        vae.compile("adam")
+        vae.fit(x, verbose=0)
+        assert vae.encode(x).shape == (20, vae.posterior.latent_dim)
+        assert vae.posterior.num_latents == 9
+        assert vae.predict(x, verbose=0).shape == vae.generate(20).shape == x.shape
+        assert vae.interpolate(x[0], x[1], 3).shape == (3, 9, 10, 1)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: quantized.VectorQuantizer(4, decay=1.0),
+        lambda: quantized.VectorQuantizer(4, gradient="none"),
+        lambda: quantized.VectorQuantizer(0),
+        lambda: quantized.FiniteScalarQuantizer(4, (1,)),
+        lambda: quantized.FiniteScalarQuantizer(4, ()),
+        lambda: small(objective=objectives.IWAE(2)),
+        lambda: small(quantized.VectorQuantizer(3, 5, 2)),
+        lambda: small(prior=keras_vae.priors.StandardNormal()),
+        lambda: small(prior=quantized.UniformCodes(4, 6)),
+        lambda: small(
+            quantized.FiniteScalarQuantizer(4, (2, 2)), penalties=[quantized.Commitment()]
+        ),
+    ],
+)
+def test_what_does_not_fit_is_refused(make):
+    with pytest.raises(ValueError, match="Received"):
+        make()
