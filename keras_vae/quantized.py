@@ -19,7 +19,6 @@ from keras_vae.posteriors import Posterior
 from keras_vae.priors import Prior
 from keras_vae.validation import positive_integer
 
-
 _LARGEST_SCALE = 100.0  # of a gradient, for features near 0
 
 

@@ -31,6 +31,8 @@ PAPERS = {
     "hyperspherical_vae": lambda: recipes.hyperspherical_vae((6,)),
     "sigma_vae": lambda: recipes.sigma_vae((6,), 3),
     "conditional_vae": lambda: recipes.conditional_vae((6,), 4, seed=3),
+    "vq_vae": lambda: recipes.vq_vae((2, 3, 1), 8, 4, filters=(4,)),
+    "fsq_vae": lambda: recipes.fsq_vae((2, 3, 1), (2, 3), filters=(4,)),
 }
 
 GENERATE = """
@@ -47,11 +49,12 @@ np.savez("out.npz", **outputs)
 
 
 def test_every_paper_trains_evaluates_and_generates_in_a_new_process(tmp_path):
-    x = RNG.integers(0, 2, (64, 6)).astype("float32")
+    rows = RNG.integers(0, 2, (64, 6)).astype("float32")
     expected = {}
     for name, make in PAPERS.items():
         keras.utils.set_random_seed(0)
         vae = make()
+        x = rows.reshape(-1, *vae.x_shape)
         data = {"x": x, "condition": np.arange(64) % 4} if vae.condition_dim else x
         vae.compile("adam", run_eagerly=True)
         logs = vae.fit(data, epochs=1, verbose=0, validation_data=data).history
@@ -74,7 +77,7 @@ def test_every_recipe_is_among_the_papers():
     recipe = {
         n for n, v in vars(recipes).items() if getattr(v, "__module__", "") == recipes.__name__
     }
-    others = {"fitting_networks", "seed_vae", "linear_vae", "_compose", "_shapes"}
+    others = {"fitting_networks", "seed_vae", "linear_vae", "_compose", "_of_grid", "_shapes"}
     assert recipe == {name.split()[0] for name in PAPERS} | others
 
 
