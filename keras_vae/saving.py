@@ -110,6 +110,9 @@ def load_model(path):
 def check_archive(path):
     """Refuses a `.keras` file that reaches outside itself, or grows when it is unpacked."""
     with zipfile.ZipFile(path) as archive:
+        missing = {"config.json", "metadata.json", "model.weights.h5"} - set(archive.namelist())
+        if missing:
+            raise ValueError(f"it lacks {', '.join(sorted(missing))}")
         for entry in archive.infolist():
             name = pathlib.PurePosixPath(entry.filename.replace("\\", "/"))
             if name.is_absolute() or ".." in name.parts or ":" in entry.filename:
