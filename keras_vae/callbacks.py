@@ -183,6 +183,9 @@ class StopOnNonFinite(keras.callbacks.Callback):
         if "loss" not in bad:
             return
         terms = ", ".join(name for name in bad if name != "loss") or "their sum"
+        found = np.flatnonzero(keras.ops.convert_to_numpy(self.model.overflows.result()))
+        if len(found):
+            terms += f" (of latent dimension {', '.join(map(str, found[:10]))})"
         step = int(keras.ops.convert_to_numpy(self.model.optimizer.iterations))
         good = pathlib.Path(self.checkpoint) if self.checkpoint else None
         where = f"The last good model is {good}. " if good and good.exists() else ""

@@ -86,6 +86,7 @@ class VAE(Inference):
         self.eval_noise = keras.random.SeedGenerator(noise.stream(self.seed, 1))
         names = ["loss", "reconstruction_loss", "kl_loss", *(p.name for p in self.penalties)]
         self.trackers = [keras.metrics.Mean(name=name) for name in names]
+        self.overflows = Overflows(self.posterior.latent_dim)
         self._endpoints = Endpoints(self)
         self.encoder_takes_condition = condition_length(encoder) is not None
         self.decoder_takes_condition = condition_length(decoder) is not None
@@ -160,6 +161,7 @@ class VAE(Inference):
             density = functools.partial(self.likelihood.training_log_prob, weights=weights)
         terms = self._terms(target, condition, mask, y_pred, density, weights, training)
         self.posterior.observe(terms.q)
+        self.overflows.update_state(terms.kl_summands)
         step = self._step()
         penalties = [penalty.loss(terms, step) for penalty in self.penalties]
         total = self.objective.loss(terms, step) + sum(penalties)
@@ -242,7 +244,8 @@ class VAE(Inference):
 
     @property
     def metrics(self):
-        others = [m for m in super().metrics if m.name != "loss" and m not in self.trackers]
+        own = (*self.trackers, self.overflows)
+        others = [m for m in super().metrics if m.name != "loss" and m not in own]
         return [*self.trackers, *others]
 
     def check_support(self, x, argument="x"):
@@ -256,6 +259,7 @@ class VAE(Inference):
     def reset_metrics(self):
         """Also rewinds the noise of evaluation, so that `evaluate` gives the same twice."""
         super().reset_metrics()
+        self.overflows.reset_state()
         self._rewind_evaluation_noise()
 
     def fit_prior(self, x, prior=None, learning_rate=1e-2, **fit_arguments):
@@ -351,6 +355,24 @@ class VAE(Inference):
         saving.check_format(config.pop("format", 1))
         with keras.saving.CustomObjectScope(custom_objects or {}):
             return from_arguments(cls, config)
+
+
+class Overflows(keras.metrics.Metric):
+    """For each latent dimension, examples since the epoch began whose KL is NaN or infinite.
+
+    Not among the logs: `callbacks.StopOnNonFinite` names the dimensions.
+    """
+
+    def __init__(self, latent_dim):
+        super().__init__(name="overflows")
+        self.counts = self.add_weight(name="counts", shape=(latent_dim,), initializer="zeros")
+
+    def update_state(self, kl_summands):
+        bad = ops.cast(ops.logical_not(ops.isfinite(kl_summands)), "float32")
+        self.counts.assign_add(ops.sum(bad, axis=0) + ops.zeros_like(self.counts))
+
+    def result(self):
+        return ops.convert_to_tensor(self.counts)
 
 
 def condition_length(network):

@@ -119,6 +119,17 @@ def test_a_loss_that_is_not_finite_stops_training_and_is_named(tmp_path):
         vae.fit(spoilt(1), verbose=0, callbacks=[stop])
 
 
+def test_the_latent_dimension_that_overflows_is_named():
+    vae = recipes.vae((6,), 4)
+    vae.compile("adam")
+    kernel, bias = vae.posterior.mean_layer.get_weights()
+    bias[2] = 1e30
+    vae.posterior.mean_layer.set_weights([kernel, bias])
+    pattern = r"kl_loss.* \(of latent dimension 2\)"
+    with pytest.raises(FloatingPointError, match=pattern):
+        vae.fit(X, verbose=0, callbacks=[callbacks.StopOnNonFinite()])
+
+
 def test_a_loss_scale_of_one_skips_what_is_not_finite_and_counts():
     vae = model()
     optimizer = keras.optimizers.LossScaleOptimizer(vae.optimizer, initial_scale=1.0)
