@@ -263,6 +263,91 @@ def grid_size(shape, filters=(64, 128)):
     return tuple(math.ceil(n / 2 ** len(filters)) for n in shape[:2])
 
 
+def _sequence_shape(shape, argument):
+    shape = positive_shape(shape, argument)
+    if len(shape) != 2:
+        raise ValueError(
+            f"`{argument}` must be (steps, features), because the network goes along the steps. "
+            f"Received: {argument}={shape}"
+        )
+    return shape
+
+
+def sequence_encoder(input_shape, filters=(32, 64), units=(64,), activation="gelu", name="encoder"):
+    """Convolutions of width 5 and stride 2 along the steps, Flatten, Dense.
+
+    Sequences of different lengths are padded to one, with a `mask` that is 0 on what is padded:
+    `fit({"x": x, "mask": mask})`. A padded step then counts for nothing, whatever it holds.
+
+    Args:
+        input_shape: (steps, features).
+        filters: channels after each convolution; each halves the steps, rounding up.
+        units: widths of the dense layers behind; the last is F.
+        activation: of every layer.
+
+    Example: `sequence_encoder((64, 3))`.
+    """
+    x = inputs = keras.Input(_sequence_shape(input_shape, "input_shape"))
+    for channels in filters:
+        x = layers.Conv1D(channels, 5, strides=2, padding="same", activation=activation)(x)
+    return _model(inputs, [], _dense(layers.Flatten()(x), units, activation), name)
+
+
+def sequence_decoder(
+    latent_dim, output_shape, filters=(64, 32), units=(64,), activation="gelu", name="decoder"
+):
+    """The mirror of `sequence_encoder`; steps in excess are cropped.
+
+    Args:
+        latent_dim: D.
+        output_shape: (steps, features) that the decoder emits.
+        filters, units, activation: as in `sequence_encoder`.
+
+    Example: `sequence_decoder(4, (64, 3))`.
+    """
+    steps, features = _sequence_shape(output_shape, "output_shape")
+    inputs = _code(latent_dim)
+    x = _dense(inputs, units, activation)
+    first = math.ceil(steps / 2 ** len(filters))
+    x = layers.Dense(first * filters[0], activation=activation)(x)
+    x = layers.Reshape((first, filters[0]))(x)
+    for channels in filters:
+        x = layers.Conv1DTranspose(channels, 5, strides=2, padding="same", activation=activation)(x)
+    x = layers.Conv1D(features, 5, padding="same")(x)
+    extra = x.shape[1] - steps
+    x = layers.Cropping1D((extra // 2, extra - extra // 2))(x) if extra else x
+    return _model(inputs, [], x, name)
+
+
+def recurrent_encoder(input_shape, units=64, name="encoder"):
+    """The last states of a GRU that goes along the steps and of one that goes back; F is 2 units.
+
+    Args:
+        input_shape: (steps, features); padding as in `sequence_encoder`.
+        units: int, of each GRU.
+
+    Example: `recurrent_encoder((64, 3))`.
+    """
+    inputs = keras.Input(_sequence_shape(input_shape, "input_shape"))
+    return _model(inputs, [], layers.Bidirectional(layers.GRU(units))(inputs), name)
+
+
+def recurrent_decoder(latent_dim, output_shape, units=64, name="decoder"):
+    """A GRU that sees the code at each step.
+
+    Args:
+        latent_dim: D.
+        output_shape: (steps, features) that the decoder emits.
+        units: int, of the GRU.
+
+    Example: `recurrent_decoder(4, (64, 3))`.
+    """
+    steps, features = _sequence_shape(output_shape, "output_shape")
+    inputs = _code(latent_dim)
+    x = layers.GRU(units, return_sequences=True)(layers.RepeatVector(steps)(inputs))
+    return _model(inputs, [], layers.Dense(features)(x), name)
+
+
 def _to_grid(x, height, width, filters, activation):
     scale = 2 ** len(filters)
     grid = (math.ceil(height / scale), math.ceil(width / scale), filters[0])

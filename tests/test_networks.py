@@ -4,7 +4,8 @@ import keras
 import numpy as np
 import pytest
 
-from keras_vae import networks, recipes
+import keras_vae
+from keras_vae import likelihoods, networks, recipes
 
 IMAGES = [
     (28, 28, 1),
@@ -83,3 +84,39 @@ def test_networks_are_plain_keras_models(tmp_path):
     loaded = keras.saving.load_model(tmp_path / "decoder.keras")
     z = np.ones((2, 3), "float32")
     np.testing.assert_array_equal(loaded(z), network(z))
+
+
+SEQUENCES = {
+    "convolutional": (networks.sequence_encoder, networks.sequence_decoder, 64),
+    "recurrent": (networks.recurrent_encoder, networks.recurrent_decoder, 128),
+}
+
+
+@pytest.mark.parametrize("kind", SEQUENCES)
+@pytest.mark.parametrize("shape", [(64, 3), (7, 1), (1, 2), (30, 5)], ids=str)
+def test_sequences_of_any_length(kind, shape):
+    encoder, decoder, features = SEQUENCES[kind]
+    assert encoder(shape).output_shape == (None, features)
+    assert decoder(5, shape).output_shape == (None, *shape)
+    with pytest.raises(ValueError, match=r"must be \(steps, features\).*Received"):
+        encoder((8, 8, 1))
+
+
+@pytest.mark.parametrize("kind", SEQUENCES)
+def test_a_padded_step_contributes_nothing(kind):
+    encoder, decoder, _ = SEQUENCES[kind]
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(12, 9, 2)).astype("float32")
+    mask = np.broadcast_to(np.arange(9)[:, None] < rng.integers(3, 10, (12, 1, 1)), x.shape)
+    results = []
+    for padding in (0.0, np.nan, 1e6):
+        keras.utils.set_random_seed(0)
+        likelihood = likelihoods.Normal("shared")
+        vae = keras_vae.VAE(encoder((9, 2)), decoder(2, (9, 2)), likelihood=likelihood, seed=0)
+        vae.compile("adam")
+        batch = {"x": np.where(mask, x, padding).astype("float32"), "mask": mask}
+        vae.fit(batch, epochs=2, verbose=0)
+        results.append([*vae.get_weights(), vae.encode(batch), vae.elbo(batch)])
+    for other in results[1:]:
+        for a, b in zip(results[0], other, strict=True):
+            np.testing.assert_array_equal(a, b)
