@@ -34,6 +34,4 @@ for name, factor in (("amplitude", amplitude), ("rate", rate), ("phase", phase))
     fast = (factor > np.median(factor)).astype(int)
     parts = (codes[:half], fast[:half], codes[half:], fast[half:])
     accuracy = evaluation.neighbour_accuracy(*parts)
-    print(
-        f"{name:9} above or below its median, told by the nearest codes: {100 * accuracy:.0f} % right"
-    )
+    print(f"{name:9} above or below its median, by the nearest codes: {100 * accuracy:.0f} % right")
