@@ -368,6 +368,8 @@ class Overflows(keras.metrics.Metric):
         self.counts = self.add_weight(name="counts", shape=(latent_dim,), initializer="zeros")
 
     def update_state(self, kl_summands):
+        if kl_summands.shape[-1] != self.counts.shape[0]:  # not split by dimension: it is all's
+            kl_summands = ops.sum(kl_summands, axis=-1, keepdims=True)
         bad = ops.cast(ops.logical_not(ops.isfinite(kl_summands)), "float32")
         self.counts.assign_add(ops.sum(bad, axis=0) + ops.zeros_like(self.counts))
 

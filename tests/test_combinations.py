@@ -75,7 +75,7 @@ def fits(posterior, prior, objective):
 
 ROUND = itertools.cycle(LIKELIHOODS)
 TRIPLES = list(itertools.product(POSTERIORS, PRIORS, OBJECTIVES))
-SOME = [(*triple, next(ROUND)) for triple in TRIPLES if fits(*triple)][::3]
+SOME = [(*triple, next(ROUND)) for triple in TRIPLES if fits(*triple)][::5]
 REFUSED = [triple for triple in TRIPLES if not fits(*triple)]
 ALL = [(*triple, name) for triple in TRIPLES if fits(*triple) for name in LIKELIHOODS]
 
@@ -109,7 +109,7 @@ def check_combination(names, path):
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
-def test_every_third_pair_combines_with_a_likelihood_in_turn(objective, tmp_path):
+def test_every_fifth_pair_combines_with_a_likelihood_in_turn(objective, tmp_path):
     for names in SOME:
         if names[2] == objective:
             check_combination(names, tmp_path / "vae.keras")
