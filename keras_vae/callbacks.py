@@ -1,4 +1,4 @@
-"""Callbacks that show what a model learns while it trains."""
+"""Callbacks that show what a model learns while it trains, and that lose nothing of it."""
 
 import csv
 import json
@@ -134,8 +134,8 @@ class StopOnSignal(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         self.received = None
-        numbers = (signal.SIGINT, signal.SIGTERM)
-        self.handlers = {number: signal.signal(number, self._receive) for number in numbers}
+        handled = (signal.SIGINT, signal.SIGTERM)
+        self.handlers = {number: signal.signal(number, self._receive) for number in handled}
 
     def on_train_batch_end(self, batch, logs=None):
         self._stop()
@@ -235,17 +235,18 @@ class Backup(keras.callbacks.Callback):
         if self.found is None:
             return
         model.load_weights(self.found / "model.weights.h5")
-        state = json.loads((self.found / "state.json").read_text())
-        call["initial_epoch"] = call.get("epochs", 1) if state["ended"] else state["epochs"]
+        self.state = json.loads((self.found / "state.json").read_text())
+        epochs = self.state["epochs"]
+        call["initial_epoch"] = call.get("epochs", 1) if self.state["ended"] else epochs
         if hasattr(call["x"], "epoch"):
-            call["x"].epoch = state["epochs"]
+            call["x"].epoch = epochs
 
     def on_train_begin(self, logs=None):
         if self.found is None:
             return
-        state = json.loads((self.found / "state.json").read_text())
+        saved = zip(self.others, self.state["callbacks"], strict=True)
         with np.load(self.found / "arrays.npz", allow_pickle=False) as arrays:
-            for i, (other, scalars) in enumerate(zip(self.others, state["callbacks"], strict=True)):
+            for i, (other, scalars) in enumerate(saved):
                 vars(other).update(scalars)
                 names = sorted({key.split("/")[1] for key in arrays if key.startswith(f"{i}/")})
                 for name in names:

@@ -45,11 +45,19 @@ def _model(x, condition, outputs, name):
 
 
 def _image_shape(shape, argument):
+    why = "the network is convolutional; use the dense one for other data"
+    return _shape_of(shape, argument, ("height", "width", "channels"), why)
+
+
+def _sequence_shape(shape, argument):
+    return _shape_of(shape, argument, ("steps", "features"), "the network goes along the steps")
+
+
+def _shape_of(shape, argument, axes, why):
     shape = positive_shape(shape, argument)
-    if len(shape) != 3:
+    if len(shape) != len(axes):
         raise ValueError(
-            f"`{argument}` must be (height, width, channels), because the network is "
-            f"convolutional; use the dense one for other data. Received: {argument}={shape}"
+            f"`{argument}` must be ({', '.join(axes)}), because {why}. Received: {argument}={shape}"
         )
     return shape
 
@@ -187,12 +195,9 @@ def residual_encoder(
 
     Reference: He et al., Identity Mappings in Deep Residual Networks (arXiv:1603.05027).
     """
-    x = inputs = keras.Input(_image_shape(input_shape, "input_shape"))
-    for channels in filters:
-        x = layers.Conv2D(channels, 3, strides=2, padding="same")(x)
-        x = _residual_block(x, activation)
-    condition = _condition(condition_dim)
-    x = _joined(layers.Flatten()(layers.Activation(activation)(x)), condition)
+    inputs = keras.Input(_image_shape(input_shape, "input_shape"))
+    x, condition = _residual_down(inputs, filters, activation), _condition(condition_dim)
+    x = _joined(layers.Flatten()(x), condition)
     return _model(inputs, condition, _dense(x, units, activation), name)
 
 
@@ -215,10 +220,7 @@ def residual_decoder(
     inputs, condition = _code(latent_dim), _condition(condition_dim)
     x = _dense(_joined(inputs, condition), units, activation)
     x = _to_grid(x, height, width, filters, None)
-    for number in filters:
-        x = _residual_block(x, activation)
-        x = layers.Conv2DTranspose(number, 3, strides=2, padding="same")(x)
-    x = layers.Conv2DTranspose(channels, 3, padding="same")(layers.Activation(activation)(x))
+    x = _residual_up(x, filters, channels, activation)
     return _model(inputs, condition, _crop(x, height, width), name)
 
 
@@ -234,11 +236,8 @@ def grid_encoder(input_shape, channels, filters=(64, 128), activation="gelu", na
 
     Example: `grid_encoder((28, 28, 1), 16)`, of 7 x 7 x 16 features.
     """
-    x = inputs = keras.Input(_image_shape(input_shape, "input_shape"))
-    for number in filters:
-        x = layers.Conv2D(number, 3, strides=2, padding="same")(x)
-        x = _residual_block(x, activation)
-    x = layers.Conv2D(channels, 1)(layers.Activation(activation)(x))
+    inputs = keras.Input(_image_shape(input_shape, "input_shape"))
+    x = layers.Conv2D(channels, 1)(_residual_down(inputs, filters, activation))
     return _model(inputs, [], layers.Flatten()(x), name)
 
 
@@ -251,26 +250,13 @@ def grid_decoder(channels, output_shape, filters=(128, 64), activation="gelu", n
     grid = grid_size(output_shape, filters)
     inputs = _code(math.prod(grid) * channels)
     x = layers.Conv2D(filters[0], 3, padding="same")(layers.Reshape((*grid, channels))(inputs))
-    for number in filters:
-        x = _residual_block(x, activation)
-        x = layers.Conv2DTranspose(number, 3, strides=2, padding="same")(x)
-    x = layers.Conv2DTranspose(last, 3, padding="same")(layers.Activation(activation)(x))
+    x = _residual_up(x, filters, last, activation)
     return _model(inputs, [], _crop(x, height, width), name)
 
 
 def grid_size(shape, filters=(64, 128)):
     """(height, width) of the grid that `grid_encoder` ends in for examples (H, W, C)."""
     return tuple(math.ceil(n / 2 ** len(filters)) for n in shape[:2])
-
-
-def _sequence_shape(shape, argument):
-    shape = positive_shape(shape, argument)
-    if len(shape) != 2:
-        raise ValueError(
-            f"`{argument}` must be (steps, features), because the network goes along the steps. "
-            f"Received: {argument}={shape}"
-        )
-    return shape
 
 
 def sequence_encoder(input_shape, filters=(32, 64), units=(64,), activation="gelu", name="encoder"):
@@ -349,14 +335,28 @@ def recurrent_decoder(latent_dim, output_shape, units=64, name="decoder"):
 
 
 def _to_grid(x, height, width, filters, activation):
-    scale = 2 ** len(filters)
-    grid = (math.ceil(height / scale), math.ceil(width / scale), filters[0])
+    grid = (*grid_size((height, width), filters), filters[0])
     return layers.Reshape(grid)(layers.Dense(math.prod(grid), activation=activation)(x))
 
 
 def _crop(x, height, width):
     extra = x.shape[1] - height, x.shape[2] - width
     return layers.Cropping2D([(n // 2, n - n // 2) for n in extra])(x) if any(extra) else x
+
+
+def _residual_down(x, filters, activation):
+    for channels in filters:
+        x = layers.Conv2D(channels, 3, strides=2, padding="same")(x)
+        x = _residual_block(x, activation)
+    return layers.Activation(activation)(x)
+
+
+def _residual_up(x, filters, channels, activation):
+    for number in filters:
+        x = _residual_block(x, activation)
+        x = layers.Conv2DTranspose(number, 3, strides=2, padding="same")(x)
+    x = layers.Activation(activation)(x)
+    return layers.Conv2DTranspose(channels, 3, padding="same")(x)
 
 
 def _residual_block(x, activation):

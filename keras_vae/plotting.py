@@ -5,7 +5,7 @@ import statistics
 
 import numpy as np
 
-from keras_vae import saving
+from keras_vae import saving, validation
 
 _SIZE = 0.7  # inches, of one image in a grid
 _STYLE = {
@@ -21,10 +21,7 @@ def _styled(draw):
 
     @functools.wraps(draw)
     def styled(*args, **kwargs):
-        try:
-            import matplotlib
-        except ImportError as error:
-            raise ImportError('Pictures need matplotlib: pip install "keras_vae[plot]"') from error
+        matplotlib = validation.optional("matplotlib", "plot", "Pictures")
         with matplotlib.rc_context(_STYLE):
             return draw(*args, **kwargs)
 
@@ -111,11 +108,10 @@ def latent_map(decode, path=None, steps=20):
     quantiles = [statistics.NormalDist().inv_cdf(p) for p in np.linspace(0.02, 0.98, steps)]
     z1, z2 = np.meshgrid(quantiles, quantiles[::-1])
     images = _images(decode(np.stack([z1.ravel(), z2.ravel()], 1)), "decode")
-    height, width, channels = images.shape[1:]
-    mosaic = images.reshape(steps, steps, height, width, channels).transpose(0, 2, 1, 3, 4)
+    height, width = images.shape[1:3]
     figure = _figure(6.0, 6.0, layout="constrained")
     axis = figure.subplots()
-    _show(axis, mosaic.reshape(steps * height, steps * width, channels))
+    _show(axis, mosaic(images, steps))
     shown = np.linspace(0, steps - 1, 7).round().astype(int)
     axis.set(
         xlabel="$z_1$",
@@ -187,6 +183,14 @@ def figure_colours():
     import matplotlib
 
     return matplotlib.colormaps["tab10"]
+
+
+def mosaic(images, columns):
+    """Images (N, H, W, C) as one picture, in rows of `columns`; N must fill the rows."""
+    count, height, width, channels = images.shape
+    rows = count // columns
+    grid = images.reshape(rows, columns, height, width, channels).transpose(0, 2, 1, 3, 4)
+    return grid.reshape(rows * height, columns * width, channels)
 
 
 def is_image(shape):

@@ -268,11 +268,18 @@ def vq_vae(
     Reference: van den Oord et al., Neural Discrete Representation Learning (arXiv:1711.00937).
     """
     likelihood = likelihood or likelihoods.Bernoulli()
-    places = math.prod(networks.grid_size(input_shape, filters))
+    shape, raw_shape = _shapes(input_shape, likelihood)
+    places = math.prod(networks.grid_size(shape, filters))
     posterior = posterior or quantized.VectorQuantizer(places, num_codes, code_dim)
     if isinstance(posterior, quantized.VectorQuantizer):
         parts = {"penalties": [quantized.Commitment(commitment)], **parts}
-    return _of_grid(input_shape, posterior, likelihood, filters, **parts)
+    return VAE(
+        networks.grid_encoder(shape, posterior.code_dim, filters),
+        networks.grid_decoder(posterior.code_dim, raw_shape, filters[::-1]),
+        posterior,
+        likelihood=likelihood,
+        **parts,
+    )
 
 
 def fsq_vae(input_shape, levels=(8, 8, 8), likelihood=None, filters=(64, 128), **parts):
@@ -282,21 +289,10 @@ def fsq_vae(input_shape, levels=(8, 8, 8), likelihood=None, filters=(64, 128), *
 
     Reference: Mentzer et al., Finite Scalar Quantization: VQ-VAE Made Simple (arXiv:2309.15505).
     """
-    likelihood = likelihood or likelihoods.Bernoulli()
     places = math.prod(networks.grid_size(input_shape, filters))
     posterior = quantized.FiniteScalarQuantizer(places, levels)
-    return _of_grid(input_shape, posterior, likelihood, filters, **parts)
-
-
-def _of_grid(input_shape, posterior, likelihood, filters, **parts):
-    shape, raw_shape = _shapes(input_shape, likelihood)
-    return VAE(
-        networks.grid_encoder(shape, posterior.code_dim, filters),
-        networks.grid_decoder(posterior.code_dim, raw_shape, filters[::-1]),
-        posterior,
-        likelihood=likelihood,
-        **parts,
-    )
+    parts = {"posterior": posterior, **parts}
+    return vq_vae(input_shape, likelihood=likelihood, filters=filters, **parts)
 
 
 def hyperspherical_vae(input_shape, latent_dim=3, likelihood=None, **parts):

@@ -28,10 +28,6 @@ _MEANINGS = {
     "total_correlation": "part of the KL: the dependence between latent dimensions",
     "dimension_wise_kl": "part of the KL: each dimension's distance from the prior",
 }
-_COLOURS = (  # the ten of matplotlib's tab10
-    *("#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd"),
-    *("#8c564b", "#e377c2", "#7f7f7f", "#bcbd22", "#17becf"),
-)
 _NAMES = {"elbo": "ELBO", "kl_loss": "KL", "dimension_wise_kl": "dimension-wise KL"}
 
 
@@ -65,7 +61,7 @@ def write(path, vae, x, labels=None, class_names=None, history=None, num_samples
     source = importlib.resources.files("keras_vae").joinpath("report.html").read_text("utf-8")
     page = environment.from_string(source).render(
         title=title,
-        colours=_COLOURS,
+        colours=_colours(),
         facts=_facts(vae, x),
         rows=_rows(numbers, min(len(x), 1000), num_samples),
         active=numbers["active_units"],
@@ -183,16 +179,18 @@ def _tiles(images, columns=_SHOWN):
     from PIL import Image
 
     images = np.round(255 * np.clip(images, 0, 1)).astype("uint8")
-    count, height, width, channels = images.shape
-    rows = -(-count // columns)
-    blank = np.full((rows * columns - count, height, width, channels), 255, "uint8")
-    grid = np.concatenate([images, blank]).reshape(rows, columns, height, width, channels)
-    grid = grid.transpose(0, 2, 1, 3, 4).reshape(rows * height, columns * width, channels)
-    return _url(
-        lambda file: Image.fromarray(grid.squeeze(-1) if channels == 1 else grid).save(
-            file, "png", optimize=True
-        )
-    )
+    blank = np.full((-len(images) % columns, *images.shape[1:]), 255, "uint8")
+    grid = plotting.mosaic(np.concatenate([images, blank]), columns)
+    if grid.shape[-1] == 1:
+        grid = grid.squeeze(-1)
+    return _url(lambda file: Image.fromarray(grid).save(file, "png", optimize=True))
+
+
+def _colours():
+    """The ten of the other pictures, for the page."""
+    from matplotlib.colors import to_hex
+
+    return [to_hex(plotting.figure_colours()(i)) for i in range(10)]
 
 
 def _figure(figure):

@@ -91,9 +91,7 @@ def test_a_file_of_a_later_version_is_refused(saved, tmp_path):
         keras_vae.load_model(path)
 
 
-@pytest.mark.parametrize(
-    "name", ["/tmp/evil", "../evil", "assets/../../evil", "..\\evil", "C:evil"]
-)
+@pytest.mark.parametrize("name", ["/evil", "../evil", "assets/../../evil", "..\\evil", "C:evil"])
 def test_entries_outside_the_archive_are_refused(saved, tmp_path, name):
     refused(archive(tmp_path / "out.keras", saved[1] | {name: b"evil"}))
     assert not list(tmp_path.parent.glob("evil"))

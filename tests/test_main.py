@@ -147,7 +147,8 @@ def test_without_a_network_it_says_loudly_that_it_uses_shapes(monkeypatch, capsy
         cli.load_data("fashion_mnist")
 
 
-def test_bad_calls_end_with_a_sentence(tmp_path):
+def test_bad_calls_end_with_a_sentence(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # where one of them makes its default folder
     (tmp_path / "bad.keras").write_bytes(b"broken")
     (tmp_path / "file").write_text("")
     (tmp_path / "empty").mkdir()

@@ -52,7 +52,7 @@ def dsprites(path):
 
     Reference: Matthey et al., dSprites: Disentanglement Testing Sprites Dataset (2017).
     """
-    names = ("imgs", "latents_classes")  # the metadata is pickled, and not read
+    names = ("imgs", "latents_classes")  # the metadata are objects, and not read
     images, classes = _read_arrays(pathlib.Path(path), names)
     images, factors = images[..., None], classes[:, 1:]
     images *= 255
