@@ -19,6 +19,7 @@ from keras_vae import (
 from keras_vae import random as noise
 from keras_vae.endpoints import Endpoints
 from keras_vae.inference import Inference
+from keras_vae.metrics import Overflows
 from keras_vae.part import Part, build_once, constructor_arguments, from_arguments, register
 
 
@@ -355,26 +356,6 @@ class VAE(Inference):
         saving.check_format(config.pop("format", 1))
         with keras.saving.CustomObjectScope(custom_objects or {}):
             return from_arguments(cls, config)
-
-
-class Overflows(keras.metrics.Metric):
-    """For each latent dimension, examples since the epoch began whose KL is NaN or infinite.
-
-    Not among the logs: `callbacks.StopOnNonFinite` names the dimensions.
-    """
-
-    def __init__(self, latent_dim):
-        super().__init__(name="overflows")
-        self.counts = self.add_weight(name="counts", shape=(latent_dim,), initializer="zeros")
-
-    def update_state(self, kl_summands):
-        if kl_summands.shape[-1] != self.counts.shape[0]:  # not split by dimension: it is all's
-            kl_summands = ops.sum(kl_summands, axis=-1, keepdims=True)
-        bad = ops.cast(ops.logical_not(ops.isfinite(kl_summands)), "float32")
-        self.counts.assign_add(ops.sum(bad, axis=0) + ops.zeros_like(self.counts))
-
-    def result(self):
-        return ops.convert_to_tensor(self.counts)
 
 
 def condition_length(network):

@@ -18,7 +18,6 @@ Stopped, it goes on where it was when started again.
 """
 
 import argparse
-import csv
 import pathlib
 import time
 
@@ -27,7 +26,7 @@ import numpy as np
 from keras import layers
 
 import keras_vae
-from keras_vae import datasets, objectives, posteriors, priors, schedules
+from keras_vae import callbacks, datasets, objectives, posteriors, priors, schedules
 
 SHAPE, LATENTS, WIDTH, BATCH = (784,), 40, 300, 100
 WARM_UP, PATIENCE = 100, 50  # epochs
@@ -71,44 +70,42 @@ def new_model(prior, x, seed):
     return vae
 
 
-def read(path):
-    if not path.exists():
-        return []
-    with open(path, newline="") as file:
-        return list(csv.DictReader(file))
+class Seconds(keras.callbacks.Callback):
+    """Adds the time of each epoch to the logs."""
 
+    def on_epoch_begin(self, epoch, logs=None):
+        self.start = time.perf_counter()
 
-def best_epoch(rows):
-    """The index of the row of the best validation ELBO, once beta is 1."""
-    losses = [float(row["val_loss"]) for row in rows[WARM_UP:]]
-    return WARM_UP + int(np.argmin(losses)) if losses else len(rows) - 1
+    def on_epoch_end(self, epoch, logs=None):
+        logs["seconds"] = time.perf_counter() - self.start
 
 
 def train(arguments, folder):
-    """Trains to its end, saving after every epoch; returns the rows of its history."""
+    """Trains to its end, or goes on from the last whole epoch; returns the best model."""
     x, x_validation, _ = data()
-    history, last = folder / "history.csv", folder / "last.keras"
-    rows = read(history) if last.exists() else []
-    new = lambda: new_model(arguments.prior, x, arguments.seed)  # noqa: E731
-    vae = keras_vae.load_model(last) if rows else new()
-    batches = datasets.Batches(x, BATCH, shuffle=True, seed=arguments.seed, binarize=True)
-    batches.epoch = len(rows)
-    while len(rows) < arguments.epochs and len(rows) - best_epoch(rows) <= PATIENCE:
-        start, epoch = time.perf_counter(), len(rows)
-        logs = vae.fit(batches, epochs=epoch + 1, initial_epoch=epoch, shuffle=False, verbose=0)
-        validation = vae.evaluate(x_validation, batch_size=1000, verbose=0, return_dict=True)
-        row = {"epoch": epoch + 1, "loss": logs.history["loss"][0]}
-        row |= {f"val_{name}": value for name, value in validation.items()}
-        rows.append({k: str(v) for k, v in row.items()} | {"seconds": time.perf_counter() - start})
-        vae.save(last)
-        if best_epoch(rows) == epoch:
-            vae.save(folder / "best.keras")
-        with open(history, "w", newline="") as file:
-            writer = csv.DictWriter(file, rows[0])
-            writer.writeheader()
-            writer.writerows(rows)
-        print(rows[-1], flush=True)
-    return rows
+    vae = new_model(arguments.prior, x, arguments.seed)
+    best = keras.callbacks.EarlyStopping(
+        "val_loss",
+        mode="min",
+        patience=PATIENCE,
+        restore_best_weights=True,
+        start_from_epoch=WARM_UP,
+    )
+    vae.fit(
+        datasets.Batches(x, BATCH, shuffle=True, seed=arguments.seed, binarize=True),
+        epochs=arguments.epochs,
+        validation_data=x_validation,
+        validation_batch_size=1000,
+        shuffle=False,
+        verbose=2,
+        callbacks=[
+            Seconds(),
+            callbacks.HistoryFile(folder / "history.csv"),
+            best,
+            callbacks.Backup(folder / "backup"),
+        ],
+    )
+    return vae, best.best_epoch + 1
 
 
 def main():
@@ -121,17 +118,17 @@ def main():
     arguments = parser.parse_args()
     folder = pathlib.Path(arguments.output) / f"{arguments.prior}-{arguments.seed}"
     folder.mkdir(parents=True, exist_ok=True)
-    rows = train(arguments, folder)
-    vae = keras_vae.load_model(folder / "best.keras")
+    vae, best = train(arguments, folder)
+    vae.save(folder / "best.keras")
+    history = callbacks.read_history(folder / "history.csv")
     x_test = data()[-1]
     elbo = vae.elbo(x_test, batch_size=1000).mean()
     start = time.perf_counter()
     nll = -vae.log_likelihood(x_test, arguments.draws, batch_size=200).mean()
-    seconds = sum(float(row["seconds"]) for row in rows)
     print(
-        f"prior={arguments.prior} seed={arguments.seed} epochs={len(rows)} "
-        f"best={best_epoch(rows) + 1} ELBO={elbo:.2f} NLL={nll:.2f} nats, {arguments.draws} draws; "
-        f"trained {seconds:.0f} s, tested {time.perf_counter() - start:.0f} s"
+        f"prior={arguments.prior} seed={arguments.seed} epochs={len(history['epoch'])} "
+        f"best={best} ELBO={elbo:.2f} NLL={nll:.2f} nats, {arguments.draws} draws; "
+        f"trained {sum(history['seconds']):.0f} s, tested {time.perf_counter() - start:.0f} s"
     )
 
 

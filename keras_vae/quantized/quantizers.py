@@ -1,45 +1,20 @@
-"""Discrete codes: vector quantisation, finite scalar quantisation, and priors over the codes.
-
-A quantised model is a `VAE` whose posterior puts all its mass on one sequence of N codes out of
-num_codes each. Its KL under the uniform prior is N log num_codes nats, so that the ELBO is an
-honest bound; `vae.fit_prior(x, AutoregressiveCodes())` learns how the codes are spread, and
-`generate` then draws from that.
-"""
+"""Posteriors that put all their mass on one sequence of codes, and the penalty that binds them."""
 
 import math
 
 import keras
 import numpy as np
-from keras import layers, ops
+from keras import ops
 
 from keras_vae import objectives, replicas
+from keras_vae.metrics import CodeUsage
 from keras_vae.part import register
 from keras_vae.penalties import Penalty
 from keras_vae.posteriors import Posterior
-from keras_vae.priors import Prior
+from keras_vae.quantized.codes import UniformCodes
 from keras_vae.validation import positive_integer
 
 _LARGEST_SCALE = 100.0  # of a gradient, for features near 0
-
-
-class CodeUsage(keras.metrics.Metric):
-    """`code_usage`, the part of the codes in use over the epoch, and `perplexity`, how many
-    equally frequent codes would have their entropy.
-    """
-
-    def __init__(self, num_codes, name="code_usage", **kwargs):
-        super().__init__(name=name, **kwargs)
-        self.num_codes = num_codes
-        self.counts = self.add_weight(name="counts", shape=(num_codes,), initializer="zeros")
-
-    def update_state(self, counts, sample_weight=None):
-        self.counts.assign_add(counts)
-
-    def result(self):
-        p = self.counts / ops.maximum(ops.sum(self.counts), 1.0)
-        entropy = -ops.sum(p * ops.log(ops.maximum(p, 1e-30)))
-        used = ops.mean(ops.cast(self.counts > 0, "float32"))
-        return {"code_usage": used, "perplexity": ops.exp(entropy)}
 
 
 class Quantizer(Posterior):
@@ -241,7 +216,7 @@ class VectorQuantizer(Quantizer):
             chance = keras.random.uniform((self.num_codes,), seed=seed)
             chosen = ops.take(everyone, ops.cast(chance * size, "int32"), axis=0)
             average = size / self.num_codes
-            dead = ops.logical_and(count < self.restart * average, size > 0)
+            dead = count < self.restart * average
             codes = ops.where(dead[:, None], chosen, codes)
             count = ops.where(dead, average, count)
         self.count.assign(count)
@@ -369,102 +344,3 @@ class Commitment(Penalty):
 
     def _distance(self, a, b):
         return ops.sum(ops.square(a - b), axis=(1, 2))
-
-
-@register
-class UniformCodes(Prior):
-    """Every sequence of N codes is equally probable. The default for a `Quantizer`.
-
-    Args:
-        num_latents, num_codes: ints, those of the posterior.
-    """
-
-    def __init__(self, num_latents, num_codes, **kwargs):
-        super().__init__(**kwargs)
-        self.num_latents = positive_integer(num_latents, "num_latents", "codes an example")
-        self.num_codes = positive_integer(num_codes, "num_codes", "the size of the codebook")
-        self.space = f"{num_latents} codes of {num_codes}"
-
-    def given(self, vae, condition=None):
-        return CodesOf(self, vae.posterior)
-
-    def log_prob_of(self, indices):
-        """log p of codes (…, N), (…)."""
-        return 0.0 * ops.cast(indices[..., 0], "float32") - self.num_latents * math.log(
-            self.num_codes
-        )
-
-    def sample_codes(self, num_samples, seed, temperature=1.0):
-        """Codes, integers (num_samples, N)."""
-        shape = (num_samples, self.num_latents)
-        return keras.random.randint(shape, 0, self.num_codes, seed=seed)
-
-
-@register
-class AutoregressiveCodes(UniformCodes):
-    """p(codes) = Π_i p(code_i | those before), from a recurrent network: to be fitted.
-
-    Args:
-        num_latents, num_codes: ints, those of the posterior.
-        units: int, width of the recurrent layer.
-
-    Example:
-
-    ```python
-    prior = keras_vae.quantized.AutoregressiveCodes(49, 512)
-    vae = vae.fit_prior(x, prior, learning_rate=2e-3, epochs=10)
-    vae.generate(16)
-    ```
-
-    Reference: van den Oord et al. (arXiv:1711.00937), section 3.3, with a recurrent network.
-    """
-
-    def __init__(self, num_latents, num_codes, units=256, **kwargs):
-        super().__init__(num_latents, num_codes, **kwargs)
-        self.units = positive_integer(units, "units", "the width of the recurrent layer")
-
-    def build(self, code_shape):
-        super().build(code_shape)
-        # one code more, which stands before the first; one vector for each place
-        self.embedding = layers.Embedding(self.num_codes + 1, self.units, dtype="float32")
-        self.places = layers.Embedding(self.num_latents, self.units, dtype="float32")
-        self.recurrent = layers.GRU(self.units, return_sequences=True, dtype="float32")
-        self.logits = layers.Dense(self.num_codes, dtype="float32")
-        self.embedding.build((None, self.num_latents))
-        self.places.build((self.num_latents,))
-        self.recurrent.build((None, self.num_latents, self.units))
-        self.logits.build((None, self.num_latents, self.units))
-
-    def log_prob_of(self, indices):
-        shape = ops.shape(indices)
-        flat = ops.reshape(indices, (-1, self.num_latents))
-        log_p = ops.take_along_axis(self._log_probs(flat), flat[..., None], axis=-1)[..., 0]
-        return ops.reshape(ops.sum(log_p, axis=-1), shape[:-1])
-
-    def sample_codes(self, num_samples, seed, temperature=1.0):
-        codes = np.zeros((num_samples, self.num_latents), "int32")
-        for i in range(self.num_latents):
-            log_p = self._log_probs(ops.convert_to_tensor(codes))[:, i] / max(temperature, 1e-6)
-            codes[:, i] = ops.convert_to_numpy(keras.random.categorical(log_p, 1, seed=seed))[:, 0]
-        return ops.convert_to_tensor(codes)
-
-    def _log_probs(self, codes):
-        """log p(code_i = c | those before), (B, N, num_codes)."""
-        before = ops.concatenate([ops.full_like(codes[:, :1], self.num_codes), codes[:, :-1]], 1)
-        x = self.embedding(before) + self.places(ops.arange(self.num_latents))
-        return ops.log_softmax(self.logits(self.recurrent(x)), axis=-1)
-
-
-class CodesOf:
-    """A prior of codes for the codebook of a posterior, with the methods of a prior of z."""
-
-    def __init__(self, prior, posterior):
-        self.prior, self.posterior = prior, posterior
-
-    def log_prob(self, z):
-        return self.prior.log_prob_of(ops.stop_gradient(self.posterior.indices(z)))
-
-    def sample(self, num_samples, seed, temperature=1.0):
-        codes = self.prior.sample_codes(num_samples, seed, temperature)
-        vectors = self.posterior.vectors(codes)
-        return ops.reshape(vectors, (num_samples, self.posterior.latent_dim))
