@@ -38,7 +38,24 @@ class Overflows(keras.metrics.Metric):
         if kl_summands.shape[-1] != self.counts.shape[0]:  # not split by dimension: it is all's
             kl_summands = ops.sum(kl_summands, axis=-1, keepdims=True)
         bad = ops.cast(ops.logical_not(ops.isfinite(kl_summands)), "float32")
-        self.counts.assign_add(ops.sum(bad, axis=0) + ops.zeros_like(self.counts))
+        self.counts.assign_add(ops.broadcast_to(ops.sum(bad, axis=0), self.counts.shape))
 
     def result(self):
         return ops.convert_to_tensor(self.counts)
+
+
+class StepNow(keras.metrics.Metric):
+    """The optimizer's step, as `reset_metrics` found it: for evaluation where Keras hides it.
+
+    Not among the logs.
+    """
+
+    def __init__(self):
+        super().__init__(name="step_now")
+        self.step = self.add_weight(name="step", shape=(), initializer="zeros", dtype="int32")
+
+    def update_state(self, step):
+        self.step.assign(step + 0)  # a copy: JAX gives away the buffers of its state
+
+    def result(self):
+        return ops.convert_to_tensor(self.step)

@@ -19,7 +19,7 @@ from keras_vae import (
 from keras_vae import random as noise
 from keras_vae.endpoints import Endpoints
 from keras_vae.inference import Inference
-from keras_vae.metrics import Overflows
+from keras_vae.metrics import Overflows, StepNow
 from keras_vae.part import Part, build_once, constructor_arguments, from_arguments, register
 
 
@@ -87,7 +87,7 @@ class VAE(Inference):
         self.eval_noise = keras.random.SeedGenerator(noise.stream(self.seed, 1))
         names = ["loss", "reconstruction_loss", "kl_loss", *(p.name for p in self.penalties)]
         self.trackers = [keras.metrics.Mean(name=name) for name in names]
-        self.overflows = Overflows(self.posterior.latent_dim)
+        self.overflows, self.step_now = Overflows(self.posterior.latent_dim), StepNow()
         self._endpoints = Endpoints(self)
         self.encoder_takes_condition = condition_length(encoder) is not None
         self.decoder_takes_condition = condition_length(decoder) is not None
@@ -181,10 +181,6 @@ class VAE(Inference):
             target = ops.where(mask, ops.cast(target, mean.dtype), mean)
         return super().compute_metrics(x, target, mean, sample_weight)
 
-    def _step(self):
-        optimizer = getattr(self, "optimizer", None)
-        return 0 if optimizer is None else optimizer.iterations
-
     def _unpack(self, batch):
         """(x with missing values filled, condition as vectors, mask as booleans); or None."""
         if not isinstance(batch, dict):
@@ -245,9 +241,15 @@ class VAE(Inference):
 
     @property
     def metrics(self):
-        own = (*self.trackers, self.overflows)
+        own = (*self.trackers, self.overflows, self.step_now)
         others = [m for m in super().metrics if m.name != "loss" and m not in own]
         return [*self.trackers, *others]
+
+    @property
+    def metrics_variables(self):
+        """What a step on JAX takes and returns: of the metrics that are not logged too."""
+        unlogged = (*self.overflows.variables, *self.step_now.variables)
+        return [*super().metrics_variables, *unlogged]
 
     def check_support(self, x, argument="x"):
         """Refuses values that the likelihood gives no probability."""
@@ -261,6 +263,7 @@ class VAE(Inference):
         """Also rewinds the noise of evaluation, so that `evaluate` gives the same twice."""
         super().reset_metrics()
         self.overflows.reset_state()
+        self.step_now.update_state(self._iterations())
         self._rewind_evaluation_noise()
 
     def fit_prior(self, x, prior=None, learning_rate=1e-2, **fit_arguments):
@@ -345,6 +348,13 @@ class VAE(Inference):
 
     def load_own_variables(self, store):
         super().load_own_variables(saving.load_noise_states(self, store))
+
+    def get_compile_config(self):
+        """What `compile` was given, for any backend to read."""
+        config = saving.portable(super().get_compile_config())
+        if config.get("jit_compile") == self._resolve_auto_jit_compile():
+            config["jit_compile"] = "auto"  # Keras stores what this backend makes of it
+        return config
 
     def get_config(self):
         arguments = constructor_arguments(self)

@@ -161,6 +161,16 @@ def _first_line(error):
     return (str(error).strip().splitlines() or ["no details"])[0][:200]
 
 
+def portable(config):
+    """A serialised config with Keras' own optimizers for those that only its torch backend has."""
+    if not isinstance(config, dict):
+        return config
+    config = {key: portable(value) for key, value in config.items()}
+    if str(config.get("module")).startswith("keras.src.backend.torch.optimizers"):
+        config |= {"module": "keras.optimizers", "registered_name": None}
+    return config
+
+
 def noise_states(model):
     """The variables of random generators (the model's, Dropout's), which Keras does not save."""
     weights = {id(weight) for weight in model.weights}

@@ -1,11 +1,12 @@
-"""Training steps: what Keras needs put right on TensorFlow and under tf.distribute.
+"""Training steps: what Keras needs put right on TensorFlow, under tf.distribute, and on JAX.
 
-The mathematics is in `compute_loss`, which knows no backend; JAX and torch run Keras' own steps.
+The mathematics is in `compute_loss`, which knows no backend; torch runs Keras' own steps.
 """
 
 import contextlib
 
 import keras
+from keras import ops
 
 from keras_vae import random, replicas
 
@@ -15,7 +16,8 @@ class Trainer(keras.Model):
 
     The shares of all replicas add up to the loss (see `replicas.share_of_mean`), and so do their
     gradients, which is what an optimizer does with them. Building it sets `x_shape` and
-    `target_shape`, the shapes of an example and of what is reconstructed, and `condition_dim`.
+    `target_shape`, the shapes of an example and of what is reconstructed, and `condition_dim`. It
+    has `step_now`, a metric of the optimizer's step as the epoch began.
     """
 
     if keras.backend.backend() == "tensorflow":
@@ -83,6 +85,30 @@ class Trainer(keras.Model):
             batch = (x, y, weights)
             with self.strategy.scope():
                 self._symbolic_build(data_batch=batch)
+
+    elif keras.backend.backend() == "jax":
+
+        def train_step(self, state, data):
+            """As Keras', whose loss would see the optimizer's step of the first trace for ever."""
+            mapping = list(zip(self.optimizer.variables, state[2], strict=True))
+            with keras.StatelessScope(mapping):
+                self._traced_step = ops.convert_to_tensor(self.optimizer.iterations)
+            try:
+                return super().train_step(state, data)
+            finally:
+                self._traced_step = None
+
+    _traced_step = None
+
+    def _step(self):
+        """The optimizer's step, 0 before `compile`."""
+        if keras.backend.backend() != "jax":
+            return self._iterations()
+        return self.step_now.result() if self._traced_step is None else self._traced_step
+
+    def _iterations(self):
+        optimizer = getattr(self, "optimizer", None)
+        return 0 if optimizer is None else optimizer.iterations
 
     @property
     def strategy(self):
