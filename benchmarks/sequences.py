@@ -3,9 +3,10 @@
     python benchmarks/sequences.py
 
 Protocol: `datasets.TopicChains()`, four Markov chains over eight tokens, 20 steps; 4,000 sequences
-to train, 1,000 to test. GRUs of 32 units, 4 latents, Adam at 3e-3, batches of 64, one seed. log p(x)
-of the model is importance-weighted; the topic is told by the nearest five codes of the training
-sequences. Against collapse: a linear KL warm-up over half the training, and 0.25 free bits a latent.
+to train, 1,000 to test. GRUs of 32 units, 4 latents, Adam at 3e-3, batches of 64, one seed. The
+model's log p(x) is importance-weighted; the topic is told by the nearest five codes of the training
+sequences. Against collapse: a linear KL warm-up over half the training, and free bits, 0.25 nats a
+latent.
 """
 
 import argparse
