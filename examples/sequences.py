@@ -1,5 +1,7 @@
 """Waves of different lengths: compact codes from padded sequences, and what they tell.
 
+For tokens, each of which depends on those before, see tokens.py.
+
 Needs `pip install "keras_vae[evaluation]"`.
 """
 

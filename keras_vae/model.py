@@ -125,7 +125,8 @@ class VAE(Inference):
                 f"{type(self.posterior).__name__} ({self.posterior.space}), prior="
                 f"{type(self.prior).__name__} ({self.prior.space})"
             )
-        for part in (self.posterior, self.prior, self.objective, *self.penalties):
+        parts = (self.posterior, self.prior, self.likelihood, self.objective, *self.penalties)
+        for part in parts:
             if isinstance(part, Part):
                 part.check_model(self)
 

@@ -305,17 +305,25 @@ def sequence_decoder(
     return _model(inputs, [], x, name)
 
 
-def recurrent_encoder(input_shape, units=64, name="encoder"):
+def recurrent_encoder(input_shape, units=64, name="encoder", num_classes=None):
     """The last states of a GRU that goes along the steps and of one that goes back; F is 2 units.
 
     Args:
         input_shape: (steps, features); padding as in `sequence_encoder`.
-        units: int, of each GRU.
+        units: int, of each GRU, and of the embedding.
+        num_classes: int, where x holds classes or tokens, 0 to num_classes - 1, each of which gets
+            a learned vector; None for numbers. Hand tokens in as integers: a half-precision policy
+            rounds large floats.
 
     Example: `recurrent_encoder((64, 3))`.
     """
-    inputs = keras.Input(_sequence_shape(input_shape, "input_shape"))
-    return _model(inputs, [], layers.Bidirectional(layers.GRU(units))(inputs), name)
+    shape = _sequence_shape(input_shape, "input_shape")
+    x = inputs = keras.Input(shape, dtype=None if num_classes is None else "int32")
+    if num_classes is not None:
+        positive_integer(num_classes, "num_classes", "how many classes x has")
+        x = layers.Embedding(num_classes, units)(x)
+        x = layers.Reshape((shape[0], shape[1] * units))(x)
+    return _model(inputs, [], layers.Bidirectional(layers.GRU(units))(x), name)
 
 
 def recurrent_decoder(latent_dim, output_shape, units=64, name="decoder"):

@@ -135,6 +135,15 @@ CASES = {
         posterior=lambda: quantized.VectorQuantizer(4, 5, 2, restart=0.5),
         penalties=lambda: [quantized.Commitment()],
     ),
+    "word dropout": case(
+        lambda: SGD(0.02),
+        lambda: networks.dense_encoder((6, 1), units=(8,)),
+        rows=SHORT,
+        x=X[..., None],
+        likelihood=lambda: likelihoods.AutoregressiveSequence(
+            likelihoods.Normal("optimal"), (6, 1), units=8, word_dropout=0.4
+        ),
+    ),
     "mixed_float16": case(lambda: SGD(0.05, clipnorm=0.05), policy="mixed_float16"),
     "overflow on one replica": case(
         lambda: SGD(0.05),

@@ -1,4 +1,4 @@
-"""Data for `fit`: batches of arrays, files and folders, Fashion-MNIST, and drawn shapes.
+"""Data for `fit`: batches of arrays, files and folders, Fashion-MNIST, drawn shapes and sequences.
 
 Images stay 8-bit until the batch, files stay on disk: memory does not grow with the data.
 """
@@ -14,6 +14,7 @@ from keras_vae.datasets.files import (
     load,
 )
 from keras_vae.datasets.images import IMAGE_SUFFIXES, ImageFolder
+from keras_vae.datasets.tokens import TopicChains
 
 __all__ = [
     "FACTORS",
@@ -25,6 +26,7 @@ __all__ = [
     "ShapeGrid",
     "Shapes3D",
     "Splits",
+    "TopicChains",
     "as_float",
     "dsprites",
     "fashion_mnist",

@@ -15,8 +15,10 @@ from keras_vae.likelihoods.pixels import (
     DiscretizedLogisticMixture,
 )
 from keras_vae.likelihoods.real import Beta, Laplace, Normal
+from keras_vae.likelihoods.sequences import AutoregressiveSequence
 
 __all__ = [
+    "AutoregressiveSequence",
     "Bernoulli",
     "Beta",
     "Categorical",

@@ -57,6 +57,10 @@ class Likelihood(Part):
         """x as float32, with `fill` where the mask is False."""
         return ops.where(mask, ops.cast(x, "float32"), self.fill)
 
+    def as_input(self, x):
+        """x, (…, F), as a network should see it, (…, F'): classes one-hot, numbers as they are."""
+        return x
+
     def mean(self, raw):
         """The mean of p(x|z), in data space; any leading axes."""
         raise NotImplementedError

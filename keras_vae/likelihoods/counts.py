@@ -50,6 +50,10 @@ class Categorical(_Counts):
         chosen = ops.one_hot(ops.cast(x, "int32"), self.num_classes)
         return ops.sum(chosen * log_probs, axis=-1)
 
+    def as_input(self, x):
+        one_hot = ops.one_hot(ops.cast(x, "int32"), self.num_classes)
+        return ops.reshape(one_hot, (*ops.shape(x)[:-1], x.shape[-1] * self.num_classes))
+
     def mean(self, raw):
         return ops.cast(ops.argmax(self._by_class(raw), axis=-1), "float32")
 

@@ -77,6 +77,10 @@ class Mixed(Likelihood):
         )
         return ops.concatenate([part.filled(x, mask) for part, x, mask in groups], axis=-1)
 
+    def as_input(self, x):
+        pairs = zip(self.likelihoods, _split(x, self.columns), strict=True)
+        return ops.concatenate([part.as_input(x) for part, x in pairs], axis=-1)
+
     def mean(self, raw):
         pairs = zip(self.likelihoods, _split(raw, self.widths), strict=True)
         return ops.concatenate([part.mean(raw) for part, raw in pairs], axis=-1)
