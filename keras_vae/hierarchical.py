@@ -235,7 +235,7 @@ class TopDown(layers.Layer):
         for block in self.blocks:
             if not block.built:
                 block.build()
-        if self.condition_dim:
+        if self.condition_dim and not self.condition_layer.built:
             self.condition_layer.build((None, self.condition_dim))
         self.built = True
 

@@ -102,20 +102,23 @@ def test_the_likelihood_of_a_linear_ladder_is_the_closed_form():
     vae = small(VECTORS, (6,), depth=0, activation="linear", likelihood=likelihoods.Normal(0.7))
     ladder = randomised(vae).decoder
     one, two = ladder.blocks
+    for block, size in ((one, 2), (two, 3)):  # q a little wider than p, for weights of any use
+        block.posterior_head.kernel.assign(0.0 * block.posterior_head.kernel)
+        block.posterior_head.bias.assign(np.repeat([0.0, 0.2], size))
     # moments of the state and of z_2, by the rules for linear maps of normals
-    start, (p1, p2) = np.asarray(ladder.start), [b.prior_head for b in (one, two)]
-    kernel, bias = (np.asarray(w) for w in one.project.weights)
-    raw = start @ np.asarray(p1.kernel) + np.asarray(p1.bias)
+    start, (p1, p2) = np.asarray(ladder.start, float), [b.prior_head for b in (one, two)]
+    kernel, bias = (np.asarray(w, float) for w in one.project.weights)
+    raw = start @ np.asarray(p1.kernel, float) + np.asarray(p1.bias)
     mean = start + raw[:2] @ kernel + bias
     covariance = kernel.T @ np.diag(np.exp(raw[2:])) @ kernel
     p2.kernel.assign(np.concatenate([p2.kernel[:, :3], np.zeros((4, 3))], 1))  # its variance fixed
-    a, b = np.asarray(p2.kernel)[:, :3], np.asarray(p2.bias)
-    kernel, bias = (np.asarray(w) for w in two.project.weights)
+    a, b = np.asarray(p2.kernel, float)[:, :3], np.asarray(p2.bias, float)
+    kernel, bias = (np.asarray(w, float) for w in two.project.weights)
     step = np.eye(4) + a @ kernel
     mean = mean @ step + b[:3] @ kernel + bias
     covariance = step.T @ covariance @ step + kernel.T @ np.diag(np.exp(b[3:])) @ kernel
     out = ladder.out.layers[-2]
-    w, c = np.asarray(out.kernel), np.asarray(out.bias)
+    w, c = np.asarray(out.kernel, float), np.asarray(out.bias, float)
     model = stats.multivariate_normal(mean @ w + c, w.T @ covariance @ w + 0.49 * np.eye(6))
     x = model.rvs(5, random_state=0).astype("float32")
     exact = model.logpdf(x)
