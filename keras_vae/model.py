@@ -162,8 +162,7 @@ class VAE(Inference):
         if training:
             density = functools.partial(self.likelihood.training_log_prob, weights=weights)
         terms = self._terms(target, condition, mask, y_pred, density, weights, training)
-        self.posterior.observe(terms.q)
-        self.overflows.update_state(terms.kl_summands)
+        self._observe(terms)
         step = self._step()
         penalties = [penalty.loss(terms, step) for penalty in self.penalties]
         total = self.objective.loss(terms, step) + sum(penalties)
@@ -173,6 +172,11 @@ class VAE(Inference):
         for tracker, values in zip(self.trackers, logs, strict=True):
             tracker.update_state(values, sample_weight=weights)
         return replicas.share_of_mean(total, weights) + extra / replicas.count()
+
+    def _observe(self, terms):
+        """Updates what is logged beside the losses."""
+        self.posterior.observe(terms.q)
+        self.overflows.update_state(terms.kl_summands)
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
         """Compares the target with the mean of p(x|z) of the first draw; missing values agree."""

@@ -1,0 +1,486 @@
+"""Ladders: hierarchies of latent groups, each drawn given those above it and what the image says.
+
+Shapes: K draws, B examples, L groups, D latent dimensions of all groups together.
+"""
+
+import itertools
+import math
+
+import keras
+import numpy as np
+from keras import layers, ops
+
+from keras_vae import networks, objectives, validation
+from keras_vae import random as noise
+from keras_vae.model import VAE
+from keras_vae.part import bounded, constructor_arguments, register
+from keras_vae.posteriors import normal_log_prob
+from keras_vae.validation import positive_integer
+
+
+def check_groups(groups):
+    """The shapes of the groups as tuples, or ValueError."""
+    shapes = [networks.positive_shape(shape, "groups") for shape in groups]
+    if not shapes or {len(shape) for shape in shapes} not in ({1}, {3}):
+        raise ValueError(
+            "`groups` must be shapes from the top down, all (channels,) or all (height, width, "
+            "channels), because dense or convolutional cells join them. "
+            f"Received: groups={groups!r}"
+        )
+    return shapes
+
+
+def _strides(large, small, argument):
+    """The strides from one resolution down to another."""
+    strides = tuple(math.ceil(n / m) for n, m in zip(large, small, strict=True))
+    if any(math.ceil(n / s) != m for n, s, m in zip(large, strides, small, strict=True)):
+        raise ValueError(
+            f"`{argument}` must have resolutions that are the next one divided by an integer and "
+            "rounded up, because strided convolutions join them. "
+            f"Received: {argument} with {small} above {large}"
+        )
+    return strides
+
+
+def _linear(rank, units, size=3, **options):
+    """Dense for vectors, a convolution for grids."""
+    if rank == 1:
+        return layers.Dense(units, **options)
+    return layers.Conv2D(units, size, padding="same", **options)
+
+
+def _cells(shape, depth, activation, gain, **options):
+    """Residual cells that keep a shape, as a functional model; `gain` scales what they add."""
+    inputs = x = keras.Input(shape)
+    last = keras.initializers.VarianceScaling(gain, "fan_avg", "uniform")
+    for _ in range(depth):
+        y = layers.Activation(activation, **options)(x)
+        y = _linear(len(shape), shape[-1], **options)(y)
+        y = layers.Activation(activation, **options)(y)
+        y = _linear(len(shape), shape[-1], kernel_initializer=last, **options)(y)
+        x = layers.Add(**options)([x, y])
+    return keras.Model(inputs, x)
+
+
+def _up(small, large, channels, **options):
+    """From a grid to a larger one, as a functional model."""
+    strides = _strides(large[:2], small[:2], "groups")
+    inputs = keras.Input(small)
+    x = layers.Conv2DTranspose(channels, 3, strides=strides, padding="same", **options)(inputs)
+    extra = x.shape[1] - large[0], x.shape[2] - large[1]
+    crop = [(n // 2, n - n // 2) for n in extra]
+    return keras.Model(inputs, layers.Cropping2D(crop, **options)(x) if any(extra) else x)
+
+
+def bottom_up(input_shape, groups, width=32, depth=1, activation="gelu", name="encoder"):
+    """The encoder of a ladder: x to the features of each group, a list from the top down.
+
+    A group of grids (h, w, c) gets features (B, h, w, width), a group of vectors (B, width).
+
+    Args:
+        input_shape: shape of an example: (H, W, C) for grids, any for vectors.
+        groups: shapes of the groups, from the top down.
+        width: channels of every layer.
+        depth: residual cells for each group.
+        activation: of every cell.
+
+    Example: `hierarchical.bottom_up((28, 28, 1), [(7, 7, 4), (14, 14, 2)])`.
+    """
+    groups = check_groups(groups)
+    shape = networks.positive_shape(input_shape, "input_shape")
+    x = inputs = keras.Input(shape)
+    if len(groups[0]) == 1:
+        x = _linear(1, width)(layers.Flatten()(x))
+    features, rank, gain = [], len(groups[0]), 1.0 / len(groups)
+    for group in reversed(groups):
+        if rank == 3:
+            x = _down(x, networks._image_shape(shape, "input_shape"), group, width)
+            shape = group
+        x = _cells((*group[:-1], width), depth, activation, gain)(x)
+        features.append(x)
+    return keras.Model(inputs, features[::-1], name=name)
+
+
+def _down(x, shape, group, width):
+    """A strided convolution to the resolution of a group, where that is not the one of x."""
+    strides = _strides(shape[:2], group[:2], "groups")
+    if strides == (1, 1) and x.shape[-1] == width:
+        return x
+    size = tuple(max(3, 2 * s - 1) for s in strides)
+    return layers.Conv2D(width, size, strides=strides, padding="same")(x)
+
+
+class Block(layers.Layer):
+    """One group of a ladder: p(z|h), q(z|h, features), and the state h once z is drawn.
+
+    Both are diagonal normals; q is relative to p: its mean is p's plus a difference, its variance
+    p's times a factor. p begins as N(0, I).
+
+    Args:
+        shape: of z, (C,) or (H, W, C).
+        above: shape of the state that comes from above.
+        width, depth, activation, gain: of the cells.
+    """
+
+    def __init__(self, shape, above, width, depth, activation, gain, **kwargs):
+        super().__init__(**kwargs)
+        self.shape, rank = shape, len(shape)
+        self.state_shape = (*shape[:-1], width)
+        options = {"dtype": self.dtype_policy}
+        cells = (self.state_shape, depth, activation, gain)
+        half = {"size": 1, "dtype": "float32"}
+        moved = above[:-1] != shape[:-1]
+        self.up = _up(above, self.state_shape, width, **options) if moved else None
+        self.activation = keras.activations.get(activation)
+        self.prior_head = _linear(rank, 2 * shape[-1], kernel_initializer="zeros", **half)
+        self.join = _linear(rank, width, **options)
+        self.join_cells = _cells(*cells, **options)
+        self.posterior_head = _linear(rank, 2 * shape[-1], **half)
+        spread = keras.initializers.VarianceScaling(gain, "fan_avg", "uniform")
+        self.project = _linear(rank, width, 1, kernel_initializer=spread, **options)
+        self.cells = _cells(*cells, **options)
+
+    def build(self):
+        state = keras.KerasTensor((None, *self.state_shape))
+        self.prior(state)
+        self.posterior(state, state, self.prior(state))
+        self.forward(state, keras.KerasTensor((None, *self.shape)))
+        self.built = True
+
+    def enter(self, state):
+        """The state from above at this group's resolution."""
+        return state if self.up is None else self.up(state)
+
+    def prior(self, state):
+        """(mean, log-variance) of p(z|h), float32."""
+        mean, log_variance = ops.split(self.prior_head(self.activation(state)), 2, axis=-1)
+        return mean, bounded(log_variance)
+
+    def posterior(self, state, features, prior):
+        """(mean, log-variance) of q(z|h, features), float32."""
+        joined = self.join_cells(self.join(ops.concatenate([state, features], axis=-1)))
+        mean, log_variance = ops.split(self.posterior_head(self.activation(joined)), 2, axis=-1)
+        return prior[0] + mean, bounded(prior[1] + log_variance)
+
+    def forward(self, state, z):
+        """The state once z is drawn."""
+        return self.cells(state + self.project(z))
+
+
+@register
+class TopDown(layers.Layer):
+    """The way down a ladder, which is its prior, half of its posterior, and its decoder in one.
+
+    A state begins as learned constants, plus what a condition says. Each group reads p(z|h) off
+    it, q(z|h, features) off it and the encoder's features, and writes z into it. The last state
+    is decoded.
+
+    Args:
+        groups: shapes of the groups from the top down, all (C,) or all (H, W, C).
+        output_shape: shape of what is emitted for an example.
+        width: channels of the state.
+        depth: residual cells in each place.
+        activation: of every cell.
+        condition_dim: length of a condition, or None.
+
+    Example: `hierarchical.TopDown([(7, 7, 4), (14, 14, 2)], (28, 28, 1))`.
+    """
+
+    space = "real"
+
+    def __init__(
+        self,
+        groups,
+        output_shape,
+        width=32,
+        depth=1,
+        activation="gelu",
+        condition_dim=None,
+        name="decoder",
+        **kwargs,
+    ):
+        super().__init__(name=name, **kwargs)
+        self.groups = check_groups(groups)
+        self.output_shape = networks.positive_shape(output_shape, "output_shape")
+        self.width = positive_integer(width, "width", "the channels of the state")
+        self.depth, self.activation, self.condition_dim = depth, activation, condition_dim
+        self.sizes = [math.prod(shape) for shape in self.groups]
+        self.latent_dim = sum(self.sizes)
+        top = (*self.groups[0][:-1], width)
+        self.blocks, gain = [], 1.0 / len(self.groups)
+        for shape in self.groups:
+            above = self.blocks[-1].state_shape if self.blocks else top
+            block = Block(shape, above, width, depth, activation, gain, dtype=self.dtype_policy)
+            self.blocks.append(block)
+        self.start = self.add_weight(name="start", shape=top, initializer="zeros")
+        if condition_dim:
+            self.condition_layer = layers.Dense(math.prod(top), dtype=self.dtype_policy)
+        self.out = self._out(self.blocks[-1].state_shape, dtype=self.dtype_policy)
+        self.build()
+
+    def _out(self, shape, **options):
+        """From the last state to the raw values, as a functional model."""
+        inputs = keras.Input(shape)
+        x = layers.Activation(self.activation, **options)(inputs)
+        if len(shape) == 1:
+            x = layers.Dense(math.prod(self.output_shape), **options)(x)
+            return keras.Model(inputs, layers.Reshape(self.output_shape, **options)(x))
+        grid = networks._image_shape(self.output_shape, "output_shape")
+        if grid[:2] != shape[:2]:
+            x = _up(shape, grid, self.width, **options)(x)
+            x = layers.Activation(self.activation, **options)(x)
+        return keras.Model(inputs, _linear(3, grid[-1], **options)(x))
+
+    def build(self, input_shape=None):
+        for block in self.blocks:
+            if not block.built:
+                block.build()
+        if self.condition_dim and not self.condition_layer.built:
+            self.condition_layer.build((None, self.condition_dim))
+        self.built = True
+
+    def split(self, z):
+        """Codes (…, D) as a list of those of each group, (…, *shape)."""
+        ends = list(itertools.accumulate(self.sizes))
+        parts = [z[..., end - size : end] for size, end in zip(self.sizes, ends, strict=True)]
+        leading = z.shape[:-1] if isinstance(z, np.ndarray) else ops.shape(z)[:-1]
+        reshape = np.reshape if isinstance(z, np.ndarray) else ops.reshape
+        return [reshape(p, (*leading, *s)) for p, s in zip(parts, self.groups, strict=True)]
+
+    def walk(self, choose, rows, condition=None):
+        """One pass down.
+
+        Args:
+            choose: function of a group's number, its block, the state and (mean, log-variance) of
+                p(z|h): the z of that group, (rows, *shape).
+            rows: how many there are.
+            condition: (rows, C) or None.
+
+        Returns the raw values, (rows, …), float32.
+        """
+        state = ops.cast(self.start, self.compute_dtype)
+        state = ops.repeat(ops.expand_dims(state, 0), rows, axis=0)
+        if condition is not None:
+            state = state + ops.reshape(self.condition_layer(condition), (-1, *self.start.shape))
+        for number, block in enumerate(self.blocks):
+            state = block.enter(state)
+            state = block.forward(state, choose(number, block, state, block.prior(state)))
+        return ops.cast(self.out(state), "float32")
+
+    def mean(self, q):
+        """The posterior means of all groups, one behind the other."""
+        return q["mean"]
+
+    def observe(self, q):
+        """As of a posterior: there is nothing of its own to log."""
+
+    def given(self, vae, condition=None):
+        """As of a prior: it is the same for all."""
+        return self
+
+    def get_config(self):
+        return {**super().get_config(), **constructor_arguments(self)}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**{k: keras.saving.deserialize_keras_object(v) for k, v in config.items()})
+
+
+@register
+class HierarchicalVAE(VAE):
+    """A ladder VAE: latent groups at any resolutions, each drawn given those above it.
+
+    Both ways share one pass down (bidirectional inference), and the bound is
+
+        E_q[log p(x|z)] - Σ_l E_q[KL(q(z_l | z_<l, x) || p(z_l | z_<l))].
+
+    It has all verbs of a `VAE`. Codes are those of all groups, from the top down, one behind the
+    other, (N, D); `split` takes them apart. The logs have `kl_1`, `kl_2`, … for the groups, whose
+    sum is `kl_loss`. `ELBO(free_bits=…)` counts by group.
+
+    Args:
+        encoder: `keras.Model`, x to a list of features, one for each group, as of `bottom_up`.
+        decoder: `TopDown`.
+        likelihood, objective, seed: as for `VAE`; of `IWAE` the standard gradient only.
+
+    Example:
+
+    ```python
+    groups = [(4, 4, 8), (7, 7, 4), (14, 14, 2)]
+    vae = keras_vae.hierarchical.HierarchicalVAE(
+        keras_vae.hierarchical.bottom_up((28, 28, 1), groups),
+        keras_vae.hierarchical.TopDown(groups, (28, 28, 1)),
+    )
+    ```
+
+    References: Sønderby et al., Ladder Variational Autoencoders (arXiv:1602.02282); Kingma et
+    al. (arXiv:1606.04934), section 5 and appendix C, bidirectional inference; Vahdat and Kautz,
+    NVAE (arXiv:2007.03898), section 3.2, residual normals; Child, Very Deep VAEs
+    (arXiv:2011.10650).
+    """
+
+    def __init__(self, encoder, decoder, likelihood=None, objective=None, seed=None, **kwargs):
+        if not isinstance(decoder, TopDown):
+            raise ValueError(
+                "`decoder` must be a hierarchical.TopDown, because it is the prior and half of the "
+                f"posterior too. Received: decoder={decoder!r}"
+            )
+        super().__init__(
+            encoder, decoder, decoder, decoder, likelihood, objective, (), seed, **kwargs
+        )
+
+    def build(self, input_shape):
+        """Builds both ways for x of `input_shape` (with the batch), and checks that they fit."""
+        if self.built:
+            return
+        ladder, objective = self.decoder, self.objective
+        self.condition_dim, self.decoder_takes_condition = (
+            ladder.condition_dim,
+            bool(ladder.condition_dim),
+        )
+        numbers = range(1, len(ladder.groups) + 1)
+        self.group_trackers = [keras.metrics.Mean(name=f"kl_{number}") for number in numbers]
+        shapes = [tuple(f.shape[1:]) for f in keras.tree.flatten(self.encoder.outputs)]
+        expected = [block.state_shape for block in ladder.blocks]
+        if shapes != expected:
+            raise ValueError(
+                "`encoder` must return the features of each group from the top down, with the "
+                f"resolution of the group and {ladder.width} channels: {expected}. "
+                f"Received: encoder output shapes={shapes}"
+            )
+        if getattr(objective, "gradient", "standard") != "standard":
+            raise ValueError(
+                "`objective` must have the standard gradient for a ladder, because the others hold "
+                "q fixed under the draws, and here q depends on the draws above. "
+                f"Received: gradient={objective.gradient!r}"
+            )
+        ladder.build()
+        self.x_shape = tuple(input_shape[1:])
+        self.target_shape = self.likelihood.example_shape(ladder.output_shape)
+        if not self.likelihood.built:
+            self.likelihood.build((None, *ladder.output_shape))
+        objective.check_model(self)
+        self.built = True
+
+    def split(self, z):
+        """Codes (N, D) as a list of those of each group, (N, *shape)."""
+        return self.decoder.split(np.asarray(z))
+
+    def generate(self, n, temperature=1.0, seed=None, batch_size=None, verbose=0, condition=None):
+        """`n` new examples, (n, …): means of p(x|z) at draws from the prior.
+
+        Args:
+            temperature: scales the standard deviations: one number, or one for each group.
+            n, seed, condition: as for `VAE.generate`.
+        """
+        n = validation.positive_integer(n, "n", "how many examples to generate")
+        sizes, scales = self.decoder.sizes, np.ravel(temperature).astype("float32")
+        if len(scales) not in (1, len(sizes)):
+            raise ValueError(
+                f"`temperature` must be one number, or one for each of the {len(sizes)} groups. "
+                f"Received: temperature={temperature!r}"
+            )
+        seed = keras.random.SeedGenerator(noise.new_seed() if seed is None else seed)
+        draws = ops.convert_to_numpy(keras.random.normal((n, sum(sizes)), seed=seed))
+        scales = np.repeat(np.broadcast_to(scales, len(sizes)), sizes)
+        batch = self._with_condition(scales * draws, condition)
+        return self._endpoints.get("from_noise").run(batch, batch_size, verbose=verbose)
+
+    def fit_prior(self, *args, **kwargs):
+        """Refused: the prior of a ladder is learned with it."""
+        raise ValueError(
+            "`fit_prior` must be left out for a ladder, because its prior is learned with it. "
+            "Received: a HierarchicalVAE"
+        )
+
+    # The mathematics.
+
+    def _pass(self, batch, choose, num_samples=1):
+        """One pass down for a batch: the densities' parameters and draws, and raw, (K, B, …)."""
+        x, condition, _ = self._unpack(batch)
+        features = keras.tree.flatten(self.encoder(x))
+        rows = num_samples * ops.shape(x)[0]
+        tiled = [ops.tile(f, (num_samples, *[1] * (len(f.shape) - 1))) for f in features]
+        if condition is not None:
+            condition = ops.tile(condition, (num_samples, 1))
+        names = ("mean", "log_variance", "prior_mean", "prior_log_variance", "z")
+        found = {name: [] for name in names}
+
+        def one(number, block, state, prior):
+            q = block.posterior(state, tiled[number], prior)
+            z = choose(*q)
+            for name, value in zip(names, (*q, *prior, z), strict=True):
+                flat = math.prod(self.decoder.groups[number])
+                found[name].append(ops.reshape(value, (num_samples, -1, flat)))
+            return z
+
+        raw = self.decoder.walk(one, rows, condition)
+        raw = ops.reshape(raw, (num_samples, -1, *raw.shape[1:]))
+        return {name: ops.concatenate(v, axis=-1) for name, v in found.items()}, raw
+
+    def _draw_and_decode(self, batch, num_samples, training=False):
+        seed = self.train_noise if training else self.eval_noise
+
+        def draw(mean, log_variance):
+            rows, *shape = ops.shape(mean)
+            shape = (num_samples, rows // num_samples, *shape)
+            drawn = ops.reshape(noise.normal(shape, seed, axis=1), ops.shape(mean))
+            return mean + ops.exp(0.5 * log_variance) * drawn
+
+        q, raw = self._pass(batch, draw, num_samples)
+        z = q.pop("z")
+        log_posterior = normal_log_prob(z, q["mean"], q["log_variance"])
+        return {"q": q, "z": z, "log_posterior": log_posterior, "raw": raw}
+
+    def _terms(self, target, condition, mask, y_pred, density, weights=None, training=False):
+        q, z = y_pred["q"], y_pred["z"]
+        return objectives.Terms(
+            log_likelihood=density(target, y_pred["raw"], mask=mask),
+            kl_summands=self._kl_by_group(q),
+            log_posterior=y_pred["log_posterior"],
+            log_prior=normal_log_prob(z, q["prior_mean"], q["prior_log_variance"]),
+            z=z,
+            q=q,
+            posterior=self.decoder,
+            prior=self.decoder,
+            weights=ops.ones_like(z[0, :, 0]) if weights is None else weights,
+            log_joint=None,
+            seed=self.train_noise if training else self.eval_noise,
+        )
+
+    def _kl_by_group(self, q):
+        """KL of each group given the draws above, averaged over draws, (B, L)."""
+        difference = q["log_variance"] - q["prior_log_variance"]
+        square = ops.square(q["mean"] - q["prior_mean"]) * ops.exp(-q["prior_log_variance"])
+        kl = ops.mean(0.5 * (ops.exp(difference) + square - 1.0 - difference), axis=0)
+        ends = list(itertools.accumulate(self.decoder.sizes))[:-1]
+        return ops.stack([ops.sum(part, axis=-1) for part in ops.split(kl, ends, -1)], axis=-1)
+
+    def _observe(self, terms):
+        super()._observe(terms)
+        for number, tracker in enumerate(self.group_trackers):
+            tracker.update_state(terms.kl_summands[:, number], sample_weight=terms.weights)
+
+    def _q(self, batch):
+        q, _ = self._pass(batch, lambda mean, log_variance: mean)
+        return {name: value[0] for name, value in q.items() if name != "z"}
+
+    def _sample_code(self, batch):
+        return self._draw_and_decode(batch, 1)["z"][0]
+
+    def _raw(self, z, condition):
+        codes = self.decoder.split(z)
+        return self.decoder.walk(lambda number, *_: codes[number], ops.shape(z)[0], condition)
+
+    def _from_noise(self, batch):
+        """Means of p(x|z) where z is drawn from the prior with this noise, (B, D)."""
+        drawn, condition = batch, None
+        if isinstance(batch, dict):
+            drawn, condition = batch["x"], self._vectors(batch["condition"])
+        parts = self.decoder.split(drawn)
+
+        def draw(number, block, state, prior):
+            return prior[0] + ops.exp(0.5 * prior[1]) * parts[number]
+
+        raw = self.decoder.walk(draw, ops.shape(drawn)[0], condition)
+        return self.likelihood.mean(raw)
