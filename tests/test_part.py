@@ -107,6 +107,7 @@ ELSEWHERE = {
     *("Mixed", "VampPrior"),  # of one shape of x only, below
     *("VectorQuantizer", "FiniteScalarQuantizer", "Commitment"),  # in test_quantized.py
     *("UniformCodes", "AutoregressiveCodes"),  # there too
+    *("TotalCorrelationAdversary", "PriorAdversary"),  # in test_adversarial.py
 }
 
 
@@ -138,7 +139,7 @@ def test_no_part_is_forgotten_here_or_left_unregistered():
     for module in pkgutil.walk_packages(keras_vae.__path__, "keras_vae."):
         if not module.name.endswith("__main__"):
             importlib.import_module(module.name)
-    bases = ("Likelihood", "Posterior", "Prior", "Penalty", "Flow", "Quantizer")
+    bases = ("Likelihood", "Posterior", "Prior", "Penalty", "Flow", "Quantizer", "Adversary")
     parts = {c for c in library_parts() if not c.__name__.startswith("_")}
     parts = {c for c in parts if c.__name__ not in bases}
     assert {c.__name__ for c in parts} == {name.split()[0] for name in EXAMPLES} | ELSEWHERE
