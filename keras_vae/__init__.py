@@ -1,6 +1,7 @@
 """Variational autoencoders as ordinary Keras models."""
 
 from keras_vae import (
+    adversarial,
     callbacks,
     datasets,
     divergences,
@@ -28,6 +29,7 @@ __version__ = "0.1.0"
 __all__ = [
     "VAE",
     "Part",
+    "adversarial",
     "callbacks",
     "datasets",
     "divergences",

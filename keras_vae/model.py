@@ -171,7 +171,12 @@ class VAE(Inference):
         logs = (total + extra, reconstruction, terms.kl, *penalties)
         for tracker, values in zip(self.trackers, logs, strict=True):
             tracker.update_state(values, sample_weight=weights)
-        return replicas.share_of_mean(total, weights) + extra / replicas.count()
+        loss = replicas.share_of_mean(total, weights) + extra / replicas.count()
+        return loss + self._opponents_share(terms, training)
+
+    def _opponents_share(self, terms, training):
+        """This replica's share of what others minimise in the same step, as a discriminator."""
+        return 0.0
 
     def _observe(self, terms):
         """Updates what is logged beside the losses."""

@@ -342,6 +342,25 @@ def recurrent_decoder(latent_dim, output_shape, units=64, name="decoder"):
     return _model(inputs, [], layers.Dense(features)(x), name)
 
 
+def discriminator(latent_dim, units=(256, 256, 256), activation="leaky_relu"):
+    """Dense layers from a code to one logit, in float32: for the parts of `adversarial`.
+
+    Args:
+        latent_dim: D.
+        units: widths of the hidden layers.
+        activation: of the hidden layers.
+
+    Example: `discriminator(10)`.
+
+    Reference: Kim and Mnih, Disentangling by Factorising (arXiv:1802.05983), appendix A, with six
+    layers of 1,000.
+    """
+    x = inputs = _code(latent_dim)
+    for width in units:
+        x = layers.Dense(width, activation=activation, dtype="float32")(x)
+    return keras.Model(inputs, layers.Dense(1, dtype="float32")(x), name="discriminator")
+
+
 def _to_grid(x, height, width, filters, activation):
     grid = (*grid_size((height, width), filters), filters[0])
     return layers.Reshape(grid)(layers.Dense(math.prod(grid), activation=activation)(x))

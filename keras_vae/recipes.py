@@ -10,6 +10,7 @@ import math
 import keras
 
 from keras_vae import (
+    adversarial,
     flows,
     likelihoods,
     networks,
@@ -134,6 +135,36 @@ def wae_mmd(input_shape, latent_dim=8, likelihood=None, weight=1000.0, **parts):
     parts = {"penalties": [penalties.MMD(weight)], **parts}
     objective = objectives.ELBO(beta=0.0)
     return _compose(input_shape, latent_dim, likelihood, objective=objective, **parts)
+
+
+def factor_vae(input_shape, latent_dim=10, likelihood=None, weight=10.0, **parts):
+    """FactorVAE: the total correlation of the codes, from a discriminator, weighted by `weight`.
+
+    Example: `recipes.factor_vae((64, 64, 1), weight=35.0)`.
+
+    Reference: Kim and Mnih, Disentangling by Factorising (arXiv:1802.05983), algorithm 2.
+    """
+    judge = networks.discriminator(latent_dim)
+    parts = {"penalties": [adversarial.TotalCorrelationAdversary(judge, weight)], **parts}
+    pair = fitting_networks(input_shape, latent_dim, likelihood)
+    return adversarial.AdversarialVAE(*pair, likelihood=likelihood, **parts)
+
+
+def wae_gan(input_shape, latent_dim=8, likelihood=None, weight=10.0, **parts):
+    """Adversarial autoencoder: reconstruction and a discriminator of codes and prior, no KL.
+
+    Its `kl_loss` is logged and not trained.
+
+    Example: `recipes.wae_gan((28, 28, 1))`.
+
+    References: Makhzani et al., Adversarial Autoencoders (arXiv:1511.05644); Tolstikhin et al.,
+    Wasserstein Auto-Encoders (arXiv:1711.01558), algorithm 1.
+    """
+    judge = networks.discriminator(latent_dim)
+    parts = {"penalties": [adversarial.PriorAdversary(judge, weight)], **parts}
+    parts = {"objective": objectives.ELBO(beta=0.0), **parts}
+    pair = fitting_networks(input_shape, latent_dim, likelihood)
+    return adversarial.AdversarialVAE(*pair, likelihood=likelihood, **parts)
 
 
 def iwae(input_shape, latent_dim=2, likelihood=None, num_samples=5, gradient="standard", **parts):

@@ -57,7 +57,7 @@ class Trainer(keras.Model):
             gradients, weights = zip(*found, strict=True)
             if replicas.context() is not None:
                 dense = [tf.convert_to_tensor(g) for g in gradients]
-                total = _clip(replicas.all_sum(dense), self.optimizer)
+                total = _clip(replicas.all_sum(dense), self.optimizer, weights)
                 gradients = [g / float(replicas.count()) for g in total]
             self.optimizer.apply(gradients, weights)
 
@@ -144,18 +144,10 @@ class Trainer(keras.Model):
         if self.strategy is None or not self.compiled:
             return
         optimizer = getattr(self.optimizer, "inner_optimizer", self.optimizer)
-        if optimizer.gradient_accumulation_steps:
-            raise ValueError(
-                "`gradient_accumulation_steps` must be left out under tf.distribute, where Keras "
-                "cannot run it (keras#20582); use a larger batch instead. Received: "
-                f"gradient_accumulation_steps={optimizer.gradient_accumulation_steps}"
-            )
-        if optimizer.use_ema and optimizer.ema_overwrite_frequency:
-            raise ValueError(
-                "`ema_overwrite_frequency` must be left out under tf.distribute, where Keras "
-                "cannot run it (keras#20582); use the `SwapEMAWeights` callback instead. Received: "
-                f"ema_overwrite_frequency={optimizer.ema_overwrite_frequency}"
-            )
+        several = (getattr(optimizer, "optimizer", optimizer),)
+        several += (getattr(optimizer, "discriminator_optimizer", optimizer),)
+        for one in several:
+            _check_optimizer(one)
         if self.strategy.num_replicas_in_sync > 1:
             for layer in self._flatten_layers():
                 _check_layer(layer)
@@ -163,6 +155,21 @@ class Trainer(keras.Model):
     def strategy_scope(self):
         """The scope in which the model was made, for models that are made later."""
         return contextlib.nullcontext() if self.strategy is None else self.strategy.scope()
+
+
+def _check_optimizer(optimizer):
+    if optimizer.gradient_accumulation_steps:
+        raise ValueError(
+            "`gradient_accumulation_steps` must be left out under tf.distribute, where Keras "
+            "cannot run it (keras#20582); use a larger batch instead. Received: "
+            f"gradient_accumulation_steps={optimizer.gradient_accumulation_steps}"
+        )
+    if optimizer.use_ema and optimizer.ema_overwrite_frequency:
+        raise ValueError(
+            "`ema_overwrite_frequency` must be left out under tf.distribute, where Keras "
+            "cannot run it (keras#20582); use the `SwapEMAWeights` callback instead. Received: "
+            f"ema_overwrite_frequency={optimizer.ema_overwrite_frequency}"
+        )
 
 
 def _check_layer(layer):
@@ -176,11 +183,20 @@ def _check_layer(layer):
         random.share_dropout(layer)
 
 
-def _clip(gradients, optimizer):
+def _clip(gradients, optimizer, weights):
     """Clips as `optimizer` would, with thresholds in units of the scaled loss."""
+    scale, optimizer = _loss_scale(optimizer)
+    if not hasattr(optimizer, "split"):
+        return _clip_for(optimizer, gradients, scale)
+    clipped = {}  # by weight, each group as its own optimizer would
+    for one, own, group in optimizer.split(gradients, weights):
+        clipped |= zip(map(id, group), _clip_for(one, own, scale), strict=True)
+    return [clipped[id(weight)] for weight in weights]
+
+
+def _clip_for(optimizer, gradients, scale):
     import tensorflow as tf
 
-    scale, optimizer = _loss_scale(optimizer)
     if optimizer.clipnorm:
         return [tf.clip_by_norm(g, optimizer.clipnorm * scale) for g in gradients]
     if optimizer.global_clipnorm:

@@ -19,6 +19,7 @@ from keras import layers, ops  # noqa: E402
 
 import keras_vae  # noqa: E402
 from keras_vae import (  # noqa: E402
+    adversarial,
     flows,
     likelihoods,
     networks,
@@ -144,6 +145,24 @@ CASES = {
             likelihoods.Normal("optimal"), (6, 1), units=8, word_dropout=0.4
         ),
     ),
+    "total correlation adversary": case(
+        lambda: SGD(0.05, clipnorm=0.05),
+        rows=SHORT,
+        penalties=lambda: [
+            adversarial.TotalCorrelationAdversary(networks.discriminator(2, units=(8,)), 2.0)
+        ],
+    ),
+    "prior adversary": case(
+        lambda: SGD(0.05),
+        penalties=lambda: [adversarial.PriorAdversary(networks.discriminator(2, units=(8,)), 2.0)],
+    ),
+    "adversary, mixed_float16": case(
+        lambda: SGD(0.05, clipnorm=0.05),
+        policy="mixed_float16",
+        penalties=lambda: [
+            adversarial.TotalCorrelationAdversary(networks.discriminator(2, units=(8,)), 2.0)
+        ],
+    ),
     "mixed_float16": case(lambda: SGD(0.05, clipnorm=0.05), policy="mixed_float16"),
     "overflow on one replica": case(
         lambda: SGD(0.05),
@@ -177,7 +196,7 @@ def put_back(mistake):
     elif mistake == "the same noise on every replica":
         random._rows_of_global_draw = lambda draw, shape, axis: draw(shape)
     elif mistake == "clipping per replica":
-        trainer._clip = lambda gradients, optimizer: gradients
+        trainer._clip = lambda gradients, *_: gradients
     elif mistake == "regularisers once a replica":
         replicas.count = lambda: 1
 
@@ -196,8 +215,13 @@ def train(name, count):
         parts = {role: make() for role, make in options["parts"].items()}
         latent_dim = getattr(parts.get("posterior"), "latent_dim", 2)
         decoder = networks.dense_decoder(latent_dim, (6,), units=(8,))
-        vae = keras_vae.VAE(options["encoder"](), decoder, seed=3, **parts)
-        vae.compile(options["optimizer"](), steps_per_execution=options["steps"], metrics=["mae"])
+        opposed = any(isinstance(p, adversarial.Adversary) for p in parts.get("penalties", ()))
+        model = adversarial.AdversarialVAE if opposed else keras_vae.VAE
+        vae = model(options["encoder"](), decoder, seed=3, **parts)
+        second = {"discriminator_optimizer": options["optimizer"]()} if opposed else {}
+        vae.compile(
+            options["optimizer"](), **second, steps_per_execution=options["steps"], metrics=["mae"]
+        )
     x, w = keras.tree.map_structure(lambda a: a[: options["rows"]], (options["x"], W))
     target = x["x"] if isinstance(x, dict) else x
     data = tf.data.Dataset.from_tensor_slices((x, target, w)).batch(16)

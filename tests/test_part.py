@@ -108,6 +108,7 @@ ELSEWHERE = {
     *("VectorQuantizer", "FiniteScalarQuantizer", "Commitment"),  # in test_quantized.py
     *("UniformCodes", "AutoregressiveCodes"),  # there too
     "AutoregressiveSequence",  # in test_sequences.py
+    *("TotalCorrelationAdversary", "PriorAdversary"),  # in test_adversarial.py
 }
 
 
@@ -139,7 +140,7 @@ def test_no_part_is_forgotten_here_or_left_unregistered():
     for module in pkgutil.walk_packages(keras_vae.__path__, "keras_vae."):
         if not module.name.endswith("__main__"):
             importlib.import_module(module.name)
-    bases = ("Likelihood", "Posterior", "Prior", "Penalty", "Flow", "Quantizer")
+    bases = ("Likelihood", "Posterior", "Prior", "Penalty", "Flow", "Quantizer", "Adversary")
     parts = {c for c in library_parts() if not c.__name__.startswith("_")}
     parts = {c for c in parts if c.__name__ not in bases}
     assert {c.__name__ for c in parts} == {name.split()[0] for name in EXAMPLES} | ELSEWHERE

@@ -19,6 +19,8 @@ PAPERS = {
     "dip_vae": lambda: recipes.dip_vae((6,), 3),
     "info_vae": lambda: recipes.info_vae((6,), 3),
     "wae_mmd": lambda: recipes.wae_mmd((6,), 3),
+    "factor_vae": lambda: recipes.factor_vae((6,), 3),
+    "wae_gan": lambda: recipes.wae_gan((6,), 3),
     "iwae": lambda: recipes.iwae((6,), 3),
     "iwae dreg": lambda: recipes.iwae((6,), gradient="doubly_reparameterized"),
     "miwae": lambda: recipes.miwae((6,), 3, num_samples=4),

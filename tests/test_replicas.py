@@ -20,8 +20,14 @@ EXACT += [("total correlation", 4), ("total correlation, stratified", 2), ("DIP 
 EXACT += [("free bits on a sphere", 2), ("capacity of classes", 4), ("flow", 2)]
 EXACT += [("doubly reparameterized", 2), ("condition and mask", 4), ("vector quantizer", 2)]
 EXACT += [("word dropout", 2)]
+EXACT += [("total correlation adversary", n) for n in (1, 2, 4)] + [("prior adversary", 4)]
+EXACT += [("adversary, mixed_float16", 2)]
 
-HALF = ("mixed_float16", "overflow on one replica")  # float16 sums in another order
+HALF = (
+    "mixed_float16",
+    "adversary, mixed_float16",
+    "overflow on one replica",
+)  # float16 sums in another order
 
 MISTAKES = [
     ("SGD", 2, "gradients summed"),
