@@ -44,7 +44,7 @@ def _model(x, condition, outputs, name):
     return keras.Model([x, *condition] if condition else x, outputs, name=name)
 
 
-def _image_shape(shape, argument):
+def image_shape(shape, argument):
     why = "the network is convolutional; use the dense one for other data"
     return _shape_of(shape, argument, ("height", "width", "channels"), why)
 
@@ -139,7 +139,7 @@ def conv_encoder(
 
     Example: `conv_encoder((64, 64, 3), filters=(32, 64, 128), units=(256,))`.
     """
-    x = inputs = keras.Input(_image_shape(input_shape, "input_shape"))
+    x = inputs = keras.Input(image_shape(input_shape, "input_shape"))
     for channels in filters:
         x = layers.Conv2D(channels, 3, strides=2, padding="same", activation=activation)(x)
     condition = _condition(condition_dim)
@@ -171,7 +171,7 @@ def conv_decoder(
 
     Example: `conv_decoder(16, (64, 64, 3), filters=(128, 64, 32))`.
     """
-    height, width, channels = _image_shape(output_shape, "output_shape")
+    height, width, channels = image_shape(output_shape, "output_shape")
     inputs, condition = _code(latent_dim), _condition(condition_dim)
     x = _dense(_joined(inputs, condition), units, activation)
     x = _to_grid(x, height, width, filters, activation)
@@ -195,7 +195,7 @@ def residual_encoder(
 
     Reference: He et al., Identity Mappings in Deep Residual Networks (arXiv:1603.05027).
     """
-    inputs = keras.Input(_image_shape(input_shape, "input_shape"))
+    inputs = keras.Input(image_shape(input_shape, "input_shape"))
     x, condition = _residual_down(inputs, filters, activation), _condition(condition_dim)
     x = _joined(layers.Flatten()(x), condition)
     return _model(inputs, condition, _dense(x, units, activation), name)
@@ -216,7 +216,7 @@ def residual_decoder(
 
     Reference: He et al., Identity Mappings in Deep Residual Networks (arXiv:1603.05027).
     """
-    height, width, channels = _image_shape(output_shape, "output_shape")
+    height, width, channels = image_shape(output_shape, "output_shape")
     inputs, condition = _code(latent_dim), _condition(condition_dim)
     x = _dense(_joined(inputs, condition), units, activation)
     x = _to_grid(x, height, width, filters, None)
@@ -236,7 +236,7 @@ def grid_encoder(input_shape, channels, filters=(64, 128), activation="gelu", na
 
     Example: `grid_encoder((28, 28, 1), 16)`, of 7 x 7 x 16 features.
     """
-    inputs = keras.Input(_image_shape(input_shape, "input_shape"))
+    inputs = keras.Input(image_shape(input_shape, "input_shape"))
     x = layers.Conv2D(channels, 1)(_residual_down(inputs, filters, activation))
     return _model(inputs, [], layers.Flatten()(x), name)
 
@@ -246,7 +246,7 @@ def grid_decoder(channels, output_shape, filters=(128, 64), activation="gelu", n
 
     Example: `grid_decoder(16, (28, 28, 1))`.
     """
-    height, width, last = _image_shape(output_shape, "output_shape")
+    height, width, last = image_shape(output_shape, "output_shape")
     grid = grid_size(output_shape, filters)
     inputs = _code(math.prod(grid) * channels)
     x = layers.Conv2D(filters[0], 3, padding="same")(layers.Reshape((*grid, channels))(inputs))

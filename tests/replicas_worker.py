@@ -21,6 +21,7 @@ import keras_vae  # noqa: E402
 from keras_vae import (  # noqa: E402
     adversarial,
     flows,
+    hierarchical,
     likelihoods,
     networks,
     objectives,
@@ -53,7 +54,12 @@ def regularised():
     return keras.Sequential([keras.Input((6,)), layers.Dense(8, "tanh", kernel_regularizer=l2)])
 
 
-def case(optimizer, encoder=plain, rows=103, x=X, policy="float32", steps=1, **parts):
+def ladder(groups=((2,), (3,))):
+    up, down = hierarchical.bottom_up((6,), groups, 8), hierarchical.TopDown(groups, (6,), 8)
+    return hierarchical.HierarchicalVAE(up, down, objective=objectives.ELBO(free_bits=0.1), seed=3)
+
+
+def case(optimizer, encoder=plain, rows=103, x=X, policy="float32", steps=1, vae=None, **parts):
     """`parts` are arguments of VAE, each a function that makes one."""
     return dict(locals())
 
@@ -163,6 +169,7 @@ CASES = {
             adversarial.TotalCorrelationAdversary(networks.discriminator(2, units=(8,)), 2.0)
         ],
     ),
+    "ladder": case(lambda: SGD(0.02), rows=SHORT, vae=ladder),
     "mixed_float16": case(lambda: SGD(0.05, clipnorm=0.05), policy="mixed_float16"),
     "overflow on one replica": case(
         lambda: SGD(0.05),
@@ -222,6 +229,9 @@ def train(name, count):
         vae.compile(
             options["optimizer"](), **second, steps_per_execution=options["steps"], metrics=["mae"]
         )
+        make = options["vae"]
+        vae = make() if make else keras_vae.VAE(options["encoder"](), decoder, seed=3, **parts)
+        vae.compile(options["optimizer"](), steps_per_execution=options["steps"], metrics=["mae"])
     x, w = keras.tree.map_structure(lambda a: a[: options["rows"]], (options["x"], W))
     target = x["x"] if isinstance(x, dict) else x
     data = tf.data.Dataset.from_tensor_slices((x, target, w)).batch(16)

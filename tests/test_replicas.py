@@ -28,6 +28,8 @@ HALF = (
     "adversary, mixed_float16",
     "overflow on one replica",
 )  # float16 sums in another order
+EXACT += [("ladder", 2), ("ladder", 4)]
+
 
 MISTAKES = [
     ("SGD", 2, "gradients summed"),
