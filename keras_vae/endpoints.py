@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from keras_vae import validation
+from keras_vae import replicas, validation
 
 BATCH_SIZE = 128
 """Of arrays for which the user names none."""
@@ -27,10 +27,18 @@ class Endpoint(keras.Model):
         """
         if not validation.is_array(x):
             return self.predict(x, **options)
-        batch_size = batch_size or BATCH_SIZE
-        if len(x["x"] if isinstance(x, dict) else x) <= batch_size:
+        batch_size, shards = batch_size or BATCH_SIZE, replicas.shards()
+        rows = len(x["x"] if isinstance(x, dict) else x)
+        if shards > 1:  # equal parts for all devices
+            return self._run_filled(x, rows, batch_size, shards, **options)
+        if rows <= batch_size:
             return keras.tree.map_structure(ops.convert_to_numpy, self(x, training=False))
         return self.predict(x, batch_size=batch_size, **options)
+
+    def _run_filled(self, x, rows, batch_size, shards, **options):
+        x = keras.tree.map_structure(lambda a: validation.with_more_rows(a, -rows % shards), x)
+        outputs = self.predict(x, batch_size=batch_size + -batch_size % shards, **options)
+        return keras.tree.map_structure(lambda a: a[:rows], outputs)
 
 
 class Endpoints:

@@ -4,8 +4,9 @@ import functools
 import inspect
 
 import keras
+import numpy as np
 
-from keras_vae import validation
+from keras_vae import replicas, validation
 from keras_vae.trainer import Trainer
 
 
@@ -26,7 +27,9 @@ class CheckedModel(Trainer):
         call["callbacks"] = self.callbacks_of_this_worker(call.get("callbacks"))
         if call.get("validation_data") is not None:
             x, y, weights = keras.utils.unpack_x_y_sample_weight(call["validation_data"])
-            checked = self._check_data({"x": x, "y": y, "sample_weight": weights}, "validation x")
+            size = call.get("validation_batch_size") or call.get("batch_size")
+            data = {"x": x, "y": y, "sample_weight": weights, "batch_size": size}
+            checked = self._check_data(data, "validation x")
             call["validation_data"] = tuple(checked.values())
         if not validation.is_array(call["x"]) and not isinstance(call["x"], keras.utils.PyDataset):
             call.setdefault("shuffle", False)  # Keras can only warn that it does not shuffle these
@@ -73,6 +76,9 @@ class CheckedModel(Trainer):
             if y is None and weights is not None:  # Keras drops weights without y
                 y = x["x"] if isinstance(x, dict) else x
             self._check_batch(x, y, weights, argument)
+            if replicas.shards() > 1:
+                validation.check_shards(call.get("batch_size") or 32, replicas.shards())
+                x, y, weights = _filled(x, y, weights)
         else:
             x, first = validation.peek(x, argument)
             if first is not None:
@@ -125,6 +131,16 @@ def _arrays(x, argument="x"):
     parts = validation.parts_of(x)
     names = {"x": argument}
     return {key: validation.as_numeric(v, names.get(key, key)) for key, v in parts.items()}
+
+
+def _filled(x, y, weights):
+    """With rows of weight 0 behind, so that every batch divides among the devices."""
+    y = validation.parts_of(x)["x"] if y is None else y
+    weights = np.ones(len(y), "float32") if weights is None else weights
+    extra = -len(y) % replicas.shards()
+    weights = np.append(weights, np.zeros(extra, weights.dtype))
+    x, y = keras.tree.map_structure(lambda a: validation.with_more_rows(a, extra), (x, y))
+    return x, y, weights
 
 
 def _bind(method, model, args, kwargs):

@@ -1,4 +1,7 @@
-"""Sums over tf.distribute replicas; with one device, and on other backends, the identity."""
+"""Sums over tf.distribute replicas; with one device, and on other backends, the identity.
+
+On JAX `keras.distribution` shares out one global computation, so there is nothing to sum.
+"""
 
 import json
 import os
@@ -43,6 +46,15 @@ def count():
     """The number of replicas that run in step."""
     replica = context()
     return 1 if replica is None else replica.num_replicas_in_sync
+
+
+def shards():
+    """The number of parts that `keras.distribution` splits each batch into: 1 without it."""
+    distribution = keras.distribution.distribution()
+    if distribution is None:
+        return 1
+    mesh = distribution.device_mesh
+    return mesh.shape[mesh.axis_names.index(distribution.batch_dim_name)]
 
 
 def all_sum(value):

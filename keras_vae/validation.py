@@ -219,6 +219,22 @@ def check_target(target, shape, argument="y"):
     )
 
 
+def check_shards(batch_size, shards):
+    """Refuses a batch that does not divide among the devices."""
+    if batch_size % shards:
+        raise ValueError(
+            f"`batch_size` must be a multiple of {shards}, the number of devices among which "
+            "`keras.distribution` shares each batch out in equal parts. "
+            f"Received: batch_size={batch_size}"
+        )
+
+
+def with_more_rows(x, extra):
+    """An array with `extra` of its rows again behind it."""
+    x = np.asarray(x)
+    return np.concatenate([x, x[np.arange(extra) % len(x)]]) if extra else x
+
+
 def check_weights(weights, rows):
     """Refuses sample weights that are not one finite, non-negative number an example."""
     if weights.shape != (rows,):
