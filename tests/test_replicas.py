@@ -19,6 +19,7 @@ EXACT += [("overflow on one replica", 2)]
 EXACT += [("total correlation", 4), ("total correlation, stratified", 2), ("DIP and MMD", 4)]
 EXACT += [("free bits on a sphere", 2), ("capacity of classes", 4), ("flow", 2)]
 EXACT += [("doubly reparameterized", 2), ("condition and mask", 4), ("vector quantizer", 2)]
+EXACT += [("residual quantizer", 2)]
 
 HALF = ("mixed_float16", "overflow on one replica")  # float16 sums in another order
 
