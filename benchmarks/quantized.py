@@ -20,6 +20,7 @@ QUANTIZERS = {
     "VQ, no restarts": lambda: quantized.VectorQuantizer(49, restart=0.0),
     "VQ, rotation, restarts": lambda: quantized.VectorQuantizer(49, gradient="rotation"),
     "VQ, learned, restarts": lambda: quantized.VectorQuantizer(49, decay=None),
+    "VQ, residual, depth 4": lambda: quantized.VectorQuantizer(49, depth=4),
     "FSQ 8 x 8 x 8": lambda: quantized.FiniteScalarQuantizer(49, (8, 8, 8)),
 }
 
@@ -36,7 +37,7 @@ def run(name, x, x_test, arguments):
     row = [f"{logs['reconstruction_loss']:.2f}", f"{100 * logs['code_usage']:.1f} %"]
     row += [f"{logs['perplexity']:.0f}", f"{-logs['reconstruction_loss'] - logs['kl_loss']:.2f}"]
     if arguments.prior_epochs:
-        prior = quantized.AutoregressiveCodes(49, 512)
+        prior = quantized.AutoregressiveCodes(vae.posterior.length, 512)
         options = {"epochs": arguments.prior_epochs, "batch_size": 128, "verbose": 2}
         fitted = vae.fit_prior(x, prior, 2e-3, **options)
         row.append(f"{fitted.elbo(x_test, batch_size=500).mean():.2f}")

@@ -3,25 +3,34 @@
 import keras
 from keras import ops
 
+from keras_vae import replicas
+
 
 class CodeUsage(keras.metrics.Metric):
     """`code_usage`, the part of the codes in use over the epoch, and `perplexity`, how many
     equally frequent codes would have their entropy.
+
+    With several codebooks, which take turns along a sequence of codes, the means of both over
+    them; of the perplexities the geometric one, which is at most `num_codes`.
     """
 
-    def __init__(self, num_codes, name="code_usage", **kwargs):
+    def __init__(self, num_codes, num_codebooks=1, name="code_usage", **kwargs):
         super().__init__(name=name, **kwargs)
-        self.num_codes = num_codes
-        self.counts = self.add_weight(name="counts", shape=(num_codes,), initializer="zeros")
+        self.num_codes, self.num_codebooks = num_codes, num_codebooks
+        shape = (num_codebooks, num_codes)
+        self.counts = self.add_weight(name="counts", shape=shape, initializer="zeros")
 
-    def update_state(self, counts, sample_weight=None):
-        self.counts.assign_add(counts)
+    def update_state(self, indices, sample_weight=None):
+        """Counts the codes of this replica, integers (B, N)."""
+        turns = ops.reshape(indices, (-1, self.num_codebooks))
+        counts = ops.sum(ops.one_hot(turns, self.num_codes), axis=0)
+        self.counts.assign_add(replicas.all_sum(counts))
 
     def result(self):
-        p = self.counts / ops.maximum(ops.sum(self.counts), 1.0)
-        entropy = -ops.sum(p * ops.log(ops.maximum(p, 1e-30)))
+        p = self.counts / ops.maximum(ops.sum(self.counts, axis=1, keepdims=True), 1.0)
+        entropies = -ops.sum(p * ops.log(ops.maximum(p, 1e-30)), axis=1)
         used = ops.mean(ops.cast(self.counts > 0, "float32"))
-        return {"code_usage": used, "perplexity": ops.exp(entropy)}
+        return {"code_usage": used, "perplexity": ops.exp(ops.mean(entropies))}
 
 
 class Overflows(keras.metrics.Metric):

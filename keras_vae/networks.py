@@ -241,15 +241,21 @@ def grid_encoder(input_shape, channels, filters=(64, 128), activation="gelu", na
     return _model(inputs, [], layers.Flatten()(x), name)
 
 
-def grid_decoder(channels, output_shape, filters=(128, 64), activation="gelu", name="decoder"):
+def grid_decoder(
+    channels, output_shape, filters=(128, 64), activation="gelu", name="decoder", depth=1
+):
     """The mirror of `grid_encoder`: z is a flattened grid of `channels` for each place.
+
+    With a `depth` z has so many vectors of `channels` for each place, and the decoder begins with
+    their sum, as residual quantisation wants it.
 
     Example: `grid_decoder(16, (28, 28, 1))`.
     """
     height, width, last = image_shape(output_shape, "output_shape")
     grid = grid_size(output_shape, filters)
-    inputs = _code(math.prod(grid) * channels)
-    x = layers.Conv2D(filters[0], 3, padding="same")(layers.Reshape((*grid, channels))(inputs))
+    inputs = _code(math.prod(grid) * depth * channels)
+    x = keras.ops.sum(layers.Reshape((*grid, depth, channels))(inputs), axis=-2)
+    x = layers.Conv2D(filters[0], 3, padding="same")(x)
     x = _residual_up(x, filters, last, activation)
     return _model(inputs, [], _crop(x, height, width), name)
 

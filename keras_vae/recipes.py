@@ -306,11 +306,31 @@ def vq_vae(
         parts = {"penalties": [quantized.Commitment(commitment)], **parts}
     return VAE(
         networks.grid_encoder(shape, posterior.code_dim, filters),
-        networks.grid_decoder(posterior.code_dim, raw_shape, filters[::-1]),
+        networks.grid_decoder(
+            posterior.code_dim, raw_shape, filters[::-1], depth=getattr(posterior, "depth", 1)
+        ),
         posterior,
         likelihood=likelihood,
         **parts,
     )
+
+
+def rvq_vae(input_shape, depth=4, num_codes=512, code_dim=16, filters=(64, 128), **parts):
+    """VQ-VAE with `depth` codes a place, each for what the ones before it leave over.
+
+    Its prior is over places · depth codes: `quantized.AutoregressiveCodes(49 * 4, 512)`.
+
+    Args: as for `vq_vae`; depth: int.
+
+    Example: `recipes.rvq_vae((28, 28, 1), depth=4)`.
+
+    References: Zeghidour et al., SoundStream (arXiv:2107.03312), section III.C; Lee et al.,
+    Autoregressive Image Generation using Residual Quantization (arXiv:2203.01941).
+    """
+    shape = networks.positive_shape(input_shape, "input_shape")
+    places = math.prod(networks.grid_size(shape, filters))
+    posterior = quantized.VectorQuantizer(places, num_codes, code_dim, depth=depth)
+    return vq_vae(shape, filters=filters, **{"posterior": posterior, **parts})
 
 
 def fsq_vae(input_shape, levels=(8, 8, 8), likelihood=None, filters=(64, 128), **parts):

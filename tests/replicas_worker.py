@@ -170,6 +170,12 @@ CASES = {
         ],
     ),
     "ladder": case(lambda: SGD(0.02), rows=SHORT, vae=ladder),
+    "residual quantizer": case(
+        lambda: SGD(0.05),
+        rows=SHORT,
+        posterior=lambda: quantized.VectorQuantizer(4, 5, 2, restart=0.5, depth=2),
+        penalties=lambda: [quantized.Commitment()],
+    ),
     "mixed_float16": case(lambda: SGD(0.05, clipnorm=0.05), policy="mixed_float16"),
     "overflow on one replica": case(
         lambda: SGD(0.05),

@@ -17,10 +17,11 @@ def small(posterior=None, x_shape=(6,), **parts):
     """A dense model of 4 codes of length 2, compiled."""
     keras.utils.set_random_seed(0)
     posterior = posterior or quantized.VectorQuantizer(4, 5, 2)
+    features = posterior.num_latents * posterior.code_dim
     if isinstance(posterior, quantized.VectorQuantizer):
         parts = {"penalties": [quantized.Commitment()], **parts}
     vae = keras_vae.VAE(
-        networks.dense_encoder(x_shape, units=(8,)),
+        networks.dense_encoder(x_shape, units=(features,)),
         networks.dense_decoder(posterior.latent_dim, x_shape, units=(8,)),
         posterior,
         seed=0,
@@ -34,6 +35,10 @@ POSTERIORS = {
     "averages": lambda: quantized.VectorQuantizer(4, 5, 2),
     "learned": lambda: quantized.VectorQuantizer(4, 5, 2, decay=None),
     "rotation": lambda: quantized.VectorQuantizer(4, 5, 2, gradient="rotation", restart=0.0),
+    "residual": lambda: quantized.VectorQuantizer(4, 5, 2, depth=3),
+    "residual, rotation": lambda: quantized.VectorQuantizer(
+        4, 5, 2, decay=None, gradient="rotation", depth=2
+    ),
     "finite scalar": lambda: quantized.FiniteScalarQuantizer(4, (3, 4)),
 }
 
@@ -46,7 +51,7 @@ def test_check_quantizers(name, policy, tmp_path):
         vae = small(POSTERIORS[name]())
     x = binary(12, (6,))
     check_gradients(vae, x)
-    check_extremes(vae, x, size=100.0 if name == "rotation" else 1e4)
+    check_extremes(vae, x, size=100.0 if "rotation" in name else 1e4)
     vae.fit(x, batch_size=5, epochs=2, verbose=0)
     check_file(vae, x, tmp_path / "vae.keras")
 
@@ -62,7 +67,7 @@ def test_check_priors_of_codes(prior, tmp_path):
 
 
 def built(quantizer):
-    quantizer.build((None, quantizer.latent_dim))
+    quantizer.build((None, quantizer.num_latents * quantizer.code_dim))
     return quantizer
 
 
@@ -100,6 +105,89 @@ def test_evaluation_and_fit_prior_leave_the_codebook_alone():
     np.testing.assert_array_equal(vae.posterior.codebook, before)
     vae.fit(x, verbose=0)
     assert not np.array_equal(vae.posterior.codebook, before)
+
+
+def residual(depth=3):
+    """A built quantiser of 2 places with random codebooks, and the latter."""
+    part = built(quantized.VectorQuantizer(2, 6, 4, depth=depth))
+    books = (
+        RNG.normal(size=(depth, 6, 4)).astype("float32") / 2.0 ** np.arange(depth)[:, None, None]
+    )
+    part.codebook.assign(books.reshape(-1, 4))
+    return part, books
+
+
+def greedy(feature, books):
+    """The codes of one feature by hand, and what each of them stands for."""
+    codes, left = [], []
+    for book in books:
+        left.append(feature)
+        codes.append(np.argmin(np.linalg.norm(book - feature, axis=1)))
+        feature = feature - book[codes[-1]]
+    return codes, left
+
+
+def test_residual_codes_each_stand_for_what_those_before_leave_over():
+    part, books = residual()
+    features = RNG.normal(size=(20, 8)).astype("float32")
+    q = part(features)
+    z = part.mean(q)
+    for i, row in enumerate(features.reshape(20, 2, 4)):
+        codes, left = zip(*(greedy(feature, books) for feature in row), strict=True)
+        np.testing.assert_array_equal(part.indices(z)[i], np.ravel(codes))
+        np.testing.assert_allclose(q["features"][i], np.reshape(left, (6, 4)), atol=1e-6)
+        vectors = [[books[k][c] for k, c in enumerate(place)] for place in codes]
+        np.testing.assert_array_equal(z[i], np.ravel(vectors))
+
+
+def test_z_tells_any_residual_codes_also_those_that_are_not_greedy():
+    part, books = residual()
+    codes = RNG.integers(0, 6, (200, 6))
+    vectors = np.asarray(part.vectors(codes))
+    np.testing.assert_array_equal(part.indices(vectors.reshape(200, 24)), codes)
+    sums = vectors.reshape(400, 3, 4).sum(1)
+    again = np.array([greedy(feature, books)[0] for feature in sums])
+    assert not np.array_equal(again, codes.reshape(400, 3))  # the sum alone would not do
+
+
+@pytest.mark.parametrize("gradient", ["straight_through", "rotation"])
+def test_the_sum_of_residual_codes_has_the_gradient_of_the_feature(gradient):
+    part, _ = residual()
+    part.gradient, part.frozen = gradient, True
+    features = tf.Variable(RNG.normal(size=(5, 8)).astype("float32"))
+    upstream = tf.constant(RNG.normal(size=(5, 2, 4)).astype("float32"))
+    with tf.GradientTape() as tape:
+        z, _ = part.draw(part(features), 1, keras.random.SeedGenerator(0), step=0)
+        sums = tf.reduce_sum(tf.reshape(z, (5, 2, 3, 4)), axis=2)
+        total = tf.reduce_sum(sums * upstream)
+    expected = upstream
+    if gradient == "rotation":
+        rows = tf.Variable(tf.reshape(features, (5, 2, 4)))
+        with tf.GradientTape() as other:
+            turned = tf.reduce_sum(quantized.rotated(rows, tf.constant(sums)) * upstream)
+        expected = other.gradient(turned, rows)
+    got = tf.reshape(tape.gradient(total, features), (5, 2, 4))
+    np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_each_further_codebook_makes_the_error_smaller():
+    part = built(quantized.VectorQuantizer(4, 8, 3, depth=4))
+    features = RNG.normal(size=(200, 12)).astype("float32")
+    for _ in range(30):
+        part.draw(part(features), 1, keras.random.SeedGenerator(0), step=0)
+    left = np.asarray(part(features)["features"]).reshape(800, 4, 3)
+    errors = np.square(left).sum(-1).mean(0)
+    assert np.all(np.diff(errors) < 0)
+    assert errors[3] < 0.2 * errors[0]
+
+
+def test_usage_and_perplexity_of_several_codebooks_are_means_over_them():
+    metric = keras_vae.metrics.CodeUsage(4, 2)
+    metric.update_state(np.array([[0, 0, 1, 0], [2, 0, 3, 1]]))  # 0 1 2 3 and 0 0 0 1
+    logs = metric.result()
+    assert float(logs["code_usage"]) == pytest.approx((1.0 + 0.5) / 2)
+    second = -(0.75 * np.log(0.75) + 0.25 * np.log(0.25))
+    assert float(logs["perplexity"]) == pytest.approx(np.exp((np.log(4) + second) / 2), rel=1e-5)
 
 
 def test_dead_codes_are_restarted_at_features_of_the_batch():
@@ -162,7 +250,9 @@ def test_the_bound_counts_the_codes_in_nats(name):
     vae = small(POSTERIORS[name]())
     x = binary(30, (6,))
     logs = vae.evaluate(x, verbose=0, return_dict=True)
-    assert logs["kl_loss"] == pytest.approx(4 * np.log(vae.posterior.num_codes), rel=1e-6)
+    assert logs["kl_loss"] == pytest.approx(
+        4 * getattr(vae.posterior, "depth", 1) * np.log(vae.posterior.num_codes), rel=1e-6
+    )
     np.testing.assert_allclose(vae.log_likelihood(x, 3), vae.elbo(x), rtol=1e-5)
 
 
@@ -176,6 +266,21 @@ def test_usage_and_perplexity_are_those_of_the_whole_epoch():
     assert logs["code_usage"] == pytest.approx(np.mean(p > 0))
     entropy = -np.sum(p[p > 0] * np.log(p[p > 0]))
     assert logs["perplexity"] == pytest.approx(np.exp(entropy), rel=1e-4)
+
+
+def test_commitment_of_residual_codes_adds_up_what_each_leaves_over():
+    part = quantized.VectorQuantizer(4, 5, 2, depth=3)
+    vae = small(part, penalties=[quantized.Commitment(2.0)])
+    x = RNG.random((20, 6)).astype("float32")
+    vae.fit(x, epochs=3, verbose=0)
+    features = np.asarray(vae.encoder(x)).reshape(-1, 2)
+    books = part.codebook.numpy().reshape(3, 5, 2)
+    expected = 0.0
+    for feature in features:
+        codes, left = greedy(feature, books)
+        expected += sum(np.sum((r - b[c]) ** 2) for r, b, c in zip(left, books, codes, strict=True))
+    logs = vae.evaluate(x, verbose=0, return_dict=True)
+    assert logs["commitment"] == pytest.approx(2.0 * expected / 20, rel=1e-4)
 
 
 def test_commitment_is_the_squared_distance_to_the_code():
@@ -241,6 +346,7 @@ def test_recipes_of_grids_have_every_verb(tmp_path):
     x = RNG.random((20, 9, 10, 1)).astype("float32")
     for vae in (
         recipes.vq_vae((9, 10, 1), 8, 4, filters=(4, 4)),
+        recipes.rvq_vae((9, 10, 1), 3, 8, 4, filters=(4, 4)),
         recipes.fsq_vae((9, 10, 1), (3, 3), filters=(4, 4)),
     ):
         vae.compile("adam")
@@ -257,10 +363,14 @@ def test_recipes_of_grids_have_every_verb(tmp_path):
         lambda: quantized.VectorQuantizer(4, decay=1.0),
         lambda: quantized.VectorQuantizer(4, gradient="none"),
         lambda: quantized.VectorQuantizer(0),
+        lambda: quantized.VectorQuantizer(4, depth=0),
+        lambda: small(
+            quantized.VectorQuantizer(4, 5, 2, depth=2), prior=quantized.UniformCodes(4, 5)
+        ),
         lambda: quantized.FiniteScalarQuantizer(4, (1,)),
         lambda: quantized.FiniteScalarQuantizer(4, ()),
         lambda: small(objective=objectives.IWAE(2)),
-        lambda: small(quantized.VectorQuantizer(3, 5, 2)),
+        lambda: quantized.VectorQuantizer(3, 5, 2).build((None, 8)),
         lambda: small(prior=keras_vae.priors.StandardNormal()),
         lambda: small(prior=quantized.UniformCodes(4, 6)),
         lambda: small(

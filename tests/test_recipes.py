@@ -34,6 +34,7 @@ PAPERS = {
     "sigma_vae": lambda: recipes.sigma_vae((6,), 3),
     "conditional_vae": lambda: recipes.conditional_vae((6,), 4, seed=3),
     "vq_vae": lambda: recipes.vq_vae((2, 3, 1), 8, 4, filters=(4,)),
+    "rvq_vae": lambda: recipes.rvq_vae((2, 3, 1), 2, 8, 4, filters=(4,)),
     "fsq_vae": lambda: recipes.fsq_vae((2, 3, 1), (2, 3), filters=(4,)),
 }
 

@@ -21,20 +21,23 @@ class Quantizer(Posterior):
     """Base: features (B, N · code_dim) to N codes, each one of num_codes vectors of code_dim.
 
     A subclass gives `nearest`, the indices of vectors, and `vectors`, the vectors of indices.
-    `draw` decodes the codes in the forward pass and gives the encoder their gradient.
+    `draw` decodes the codes in the forward pass and gives the encoder their gradient. With a
+    `depth` there are so many codes a place, one after the other in z.
     """
 
-    def _set_up(self, num_latents, num_codes, code_dim):
+    def _set_up(self, num_latents, num_codes, code_dim, depth=1):
         self.num_latents = positive_integer(num_latents, "num_latents", "codes an example")
         self.num_codes, self.code_dim = num_codes, code_dim
-        self.latent_dim = self.num_latents * code_dim
-        self.space = f"{num_latents} codes of {num_codes}"
-        self.usage = CodeUsage(num_codes)
+        self.length = self.num_latents * depth
+        self.latent_dim = self.length * code_dim
+        self.space = f"{self.length} codes of {num_codes}"
+        self.usage = CodeUsage(num_codes, depth)
 
     def build(self, features_shape):
-        if tuple(features_shape[1:]) != (self.latent_dim,):
+        expected = self.num_latents * self.code_dim
+        if tuple(features_shape[1:]) != (expected,):
             raise ValueError(
-                f"The encoder must return {self.latent_dim} features an example, the codes' "
+                f"The encoder must return {expected} features an example, the codes' "
                 f"{self.num_latents} times {self.code_dim}, because they are quantised as they "
                 "are: end it with a convolution of `code_dim` channels and `Flatten()`. "
                 f"Received: encoder output shape={tuple(features_shape)}"
@@ -52,7 +55,7 @@ class Quantizer(Posterior):
             )
 
     def default_prior(self):
-        return UniformCodes(self.num_latents, self.num_codes)
+        return UniformCodes(self.length, self.num_codes)
 
     def nearest(self, features):
         """Indices (…) of the codes nearest to vectors (…, code_dim)."""
@@ -63,8 +66,8 @@ class Quantizer(Posterior):
         raise NotImplementedError
 
     def indices(self, z):
-        """The codes of z, (…, D), as integers (…, N)."""
-        shape = (*ops.shape(z)[:-1], self.num_latents, self.code_dim)
+        """The codes of z, (…, D), as integers (…, N · depth)."""
+        shape = (*ops.shape(z)[:-1], self.length, self.code_dim)
         return self.nearest(ops.reshape(z, shape))
 
     def mean(self, q):
@@ -84,7 +87,7 @@ class Quantizer(Posterior):
         indices = self.nearest(features)
         codes = self.vectors(indices)
         if step is not None:
-            self.learn(features, indices, seed)
+            self.learn(features, seed)
             codes = self.straight(features, codes)
         z = ops.repeat(self._flat(codes)[None], num_samples, axis=0)
         return z, self.log_prob(q, z)
@@ -93,16 +96,12 @@ class Quantizer(Posterior):
         """`codes`, with the gradient of `features`."""
         return features + ops.stop_gradient(codes - features)
 
-    def learn(self, features, indices, seed):
+    def learn(self, features, seed):
         """Moves the codebook where it learns without a gradient."""
 
     def observe(self, q):
         """Counts the codes in use, for the logs."""
-        self.usage.update_state(replicas.all_sum(self._counts(self.nearest(q["features"]))))
-
-    def _counts(self, indices):
-        one_hot = ops.one_hot(ops.reshape(indices, (-1,)), self.num_codes)
-        return ops.sum(one_hot, axis=0)
+        self.usage.update_state(self.nearest(q["features"]))
 
     def _flat(self, codes):
         return ops.reshape(codes, (-1, self.latent_dim))
@@ -115,30 +114,38 @@ class VectorQuantizer(Quantizer):
     The codebook follows the features it stands for: an exponential moving average of their mean,
     over the batch of all replicas. Codes that are used by far too few features are restarted at
     random features of the batch, and so is the whole codebook in the first step. Add the penalty
-    `Commitment`. Logs `code_usage` and `perplexity` of the whole epoch.
+    `Commitment`. Logs `code_usage` and `perplexity` of the whole epoch, with a depth the means over
+    its codebooks, the second geometric.
+
+    With a `depth` above 1 it is residual: each further code, from a codebook of its own, stands for
+    what those before it leave over, and the sum of their vectors for the feature. z holds the
+    vectors one after the other, so that it tells the codes; the decoder begins with their sum, as
+    `networks.grid_decoder(…, depth=depth)` does.
 
     Args:
         num_latents: int, N, such as the height times the width of the encoder's last grid.
-        num_codes: int.
+        num_codes: int, the size of a codebook.
         code_dim: int, length of a code's vector.
         decay: number in [0, 1), of the moving average; None: the codebook is a weight that
             `Commitment` and the optimizer move.
         restart: codes are restarted that stand for fewer than this part of the average number of
             features; 0 for never.
         gradient: `"straight_through"`, or `"rotation"`: the encoder's gradient is turned and scaled
-            as its vector is on the way to the code.
+            as its vector is on the way to the code, or to the sum of its codes.
+        depth: int, codes for each of the N.
 
     Call arguments:
         features: (B, N · code_dim).
 
-    Returns a dict `q` of `features`, (B, N, code_dim).
+    Returns a dict `q` of `features`, (B, N · depth, code_dim): what each code stands for.
 
-    Example: `keras_vae.recipes.vq_vae((28, 28, 1))`.
+    Example: `keras_vae.recipes.vq_vae((28, 28, 1))`, or `recipes.rvq_vae` with a depth.
 
     References: van den Oord et al., Neural Discrete Representation Learning (arXiv:1711.00937),
     appendix A.1 for the averages; Dhariwal et al., Jukebox (arXiv:2005.00341), section 3.1 for the
     restarts; Fifty et al., Restructuring Vector Quantization with the Rotation Trick
-    (arXiv:2410.06424), equation 4.
+    (arXiv:2410.06424), equation 4; for the depth Zeghidour et al., SoundStream (arXiv:2107.03312),
+    algorithm 1, and Lee et al. (arXiv:2203.01941), equations 3 and 6.
     """
 
     gradients = ("straight_through", "rotation")
@@ -151,13 +158,16 @@ class VectorQuantizer(Quantizer):
         decay=0.99,
         restart=0.1,
         gradient="straight_through",
+        depth=1,
         **kwargs,
     ):
         super().__init__(**kwargs)
+        self.depth = positive_integer(depth, "depth", "how many codes stand for one feature")
         self._set_up(
             num_latents,
             positive_integer(num_codes, "num_codes", "the size of the codebook"),
             positive_integer(code_dim, "code_dim", "the length of a code's vector"),
+            self.depth,
         )
         if decay is not None and not 0 <= decay < 1:
             raise ValueError(
@@ -173,7 +183,7 @@ class VectorQuantizer(Quantizer):
     def build(self, features_shape):
         super().build(features_shape)
         learned = self.decay is None
-        shape, spread = (self.num_codes, self.code_dim), 1.0 / self.num_codes
+        shape, spread = (self.depth * self.num_codes, self.code_dim), 1.0 / self.num_codes
         uniform = keras.initializers.RandomUniform(-spread, spread)
         # read inside VAE.call, whose precision may be half
         options = {"trainable": learned, "aggregation": "mean", "autocast": False}
@@ -183,44 +193,82 @@ class VectorQuantizer(Quantizer):
         options["trainable"] = False
         self.count = self.add_weight(name="count", shape=shape[:1], initializer="zeros", **options)
 
+    def call(self, features):
+        left, parts = super().call(features)["features"], []
+        for codes in self._codebooks():
+            parts.append(left)
+            left = left - ops.stop_gradient(ops.take(codes, _nearest(codes, left), axis=0))
+        parts = ops.stack(parts, axis=2)
+        return {"features": ops.reshape(parts, (-1, self.length, self.code_dim))}
+
     def nearest(self, features):
-        codes = ops.convert_to_tensor(self.codebook)
-        products = ops.matmul(features, ops.transpose(codes))
-        return ops.argmin(ops.sum(ops.square(codes), axis=1) - 2.0 * products, axis=-1)
+        parts = ops.reshape(features, (-1, self.depth, self.code_dim))
+        found = [_nearest(codes, parts[:, i]) for i, codes in enumerate(self._codebooks())]
+        return ops.reshape(ops.stack(found, axis=1), ops.shape(features)[:-1])
 
     def vectors(self, indices):
-        return ops.take(self.codebook, indices, axis=0)
+        first = ops.arange(self.depth, dtype=indices.dtype) * self.num_codes
+        rows = ops.reshape(ops.reshape(indices, (-1, self.depth)) + first, ops.shape(indices))
+        return ops.take(self.codebook, rows, axis=0)
 
     def straight(self, features, codes):
-        if self.gradient == "straight_through":
-            return super().straight(features, codes)
-        return rotated(features, codes)
+        """`codes`, whose sums over the depth have the gradient of the features."""
+        shape = (-1, self.num_latents, self.depth, self.code_dim)
+        features, parts = ops.reshape(features, shape)[:, :, 0], ops.reshape(codes, shape)
+        if self.gradient == "rotation":
+            features = rotated(features, ops.stop_gradient(ops.sum(parts, axis=2)))
+        change = (features - ops.stop_gradient(features)) / self.depth  # 0, but for its gradient
+        return self._flat(ops.stop_gradient(parts) + change[:, :, None])
 
-    def learn(self, features, indices, seed):
+    def learn(self, features, seed):
+        """Each codebook from what those before it, as they now are, leave over."""
         if self.frozen:
             return
-        one_hot = ops.one_hot(ops.reshape(indices, (-1,)), self.num_codes)
-        rows = ops.stop_gradient(ops.reshape(features, (-1, self.code_dim)))
+        counts = ops.unstack(ops.reshape(self.count, (self.depth, self.num_codes)))
+        left = ops.stop_gradient(ops.reshape(features, (-1, self.depth, self.code_dim))[:, 0])
+        learned = []
+        for codes, count in zip(self._codebooks(), counts, strict=True):
+            codes, count = self._learned(codes, count, left, seed)
+            left = left - ops.take(codes, _nearest(codes, left), axis=0)
+            learned.append((codes, count))
+        codes, counts = zip(*learned, strict=True)
+        self.codebook.assign(ops.concatenate(codes))
+        self.count.assign(ops.concatenate(counts))
+
+    def _learned(self, codes, count, features, seed):
+        """The codes and counts after a step with features (rows, code_dim)."""
+        one_hot = ops.one_hot(_nearest(codes, features), self.num_codes)
         number = replicas.all_sum(ops.sum(one_hot, axis=0))
-        total = replicas.all_sum(ops.matmul(ops.transpose(one_hot), rows))
+        total = replicas.all_sum(ops.matmul(ops.transpose(one_hot), features))
         decay = 0.99 if self.decay is None else self.decay
-        count = decay * self.count + (1.0 - decay) * number
-        codes = ops.convert_to_tensor(self.codebook)
+        before, count = count, decay * count + (1.0 - decay) * number
         if self.decay is not None:  # the mean of what each code stood for, lately
-            before = decay * self.count[:, None] * codes
-            moved = (before + (1.0 - decay) * total) / ops.maximum(count[:, None], 1e-8)
+            sums = decay * before[:, None] * codes + (1.0 - decay) * total
+            moved = sums / ops.maximum(count[:, None], 1e-8)
             codes = ops.where(count[:, None] > 1e-8, moved, codes)
         if self.restart:
-            everyone = replicas.all_gather(rows)
-            size = ops.cast(ops.shape(everyone)[0], "float32")
-            chance = keras.random.uniform((self.num_codes,), seed=seed)
-            chosen = ops.take(everyone, ops.cast(chance * size, "int32"), axis=0)
-            average = size / self.num_codes
-            dead = count < self.restart * average
-            codes = ops.where(dead[:, None], chosen, codes)
-            count = ops.where(dead, average, count)
-        self.count.assign(count)
-        self.codebook.assign(codes)
+            codes, count = self._restarted(codes, count, replicas.all_gather(features), seed)
+        return codes, count
+
+    def _restarted(self, codes, count, features, seed):
+        """The same, with the dead codes at random features of all replicas."""
+        size = ops.cast(ops.shape(features)[0], "float32")
+        chance = keras.random.uniform((self.num_codes,), seed=seed)
+        chosen = ops.take(features, ops.cast(chance * size, "int32"), axis=0)
+        average = size / self.num_codes
+        dead = count < self.restart * average
+        return ops.where(dead[:, None], chosen, codes), ops.where(dead, average, count)
+
+    def _codebooks(self):
+        """One (num_codes, code_dim) for each of the depth."""
+        shape = (self.depth, self.num_codes, self.code_dim)
+        return list(ops.unstack(ops.reshape(self.codebook, shape), axis=0))
+
+
+def _nearest(codes, features):
+    """Indices of the codes (C, d) nearest to features (…, d)."""
+    products = ops.matmul(features, ops.transpose(codes))
+    return ops.argmin(ops.sum(ops.square(codes), axis=1) - 2.0 * products, axis=-1)
 
 
 def rotated(features, codes):
