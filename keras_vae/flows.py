@@ -16,7 +16,7 @@ def forward(flows, z, context=None):
     """Runs z through all `flows`, reversing the dimensions after each: (z, log |det dz'/dz|)."""
     log_determinant = 0.0 * z[..., 0]
     for flow in flows:
-        z, change = flow.forward(z, context)
+        z, change = flow.forward_and_log_det(z, context)
         z, log_determinant = ops.flip(z, axis=-1), log_determinant + change
     return z, log_determinant
 
@@ -25,25 +25,26 @@ def inverse(flows, z, context=None):
     """The inverse of `forward`: (z, log |det| of the inverse)."""
     log_determinant = 0.0 * z[..., 0]
     for flow in reversed(flows):
-        z, change = flow.inverse(ops.flip(z, axis=-1), context)
+        z, change = flow.inverse_and_log_det(ops.flip(z, axis=-1), context)
         log_determinant = log_determinant + change
     return z, log_determinant
 
 
 class Flow(Part):
-    """Base of flows. A subclass gives `forward`, and `inverse` where it is `invertible`.
+    """Base of flows. A subclass gives `forward_and_log_det`, and where it is `invertible`
+    `inverse_and_log_det`.
 
     `build(code_shape, context_shape)` is called by what holds the flow.
     """
 
     invertible = True
 
-    def forward(self, z, context=None):
+    def forward_and_log_det(self, z, context=None):
         """(z', log |det dz'/dz|)."""
         raise NotImplementedError
 
-    def inverse(self, z, context=None):
-        """(z, log |det| of the inverse) for a z' that `forward` gives."""
+    def inverse_and_log_det(self, z, context=None):
+        """(z, log |det| of the inverse) for a z' that `forward_and_log_det` gives."""
         raise NotImplementedError
 
     def _layer(self, units, width, name, **options):
@@ -68,12 +69,12 @@ class Planar(Flow):
     def build(self, code_shape, context_shape=None):
         self.latent_dim = code_shape[-1]
         width = context_shape[-1] if context_shape else 1
-        self.parameters = self._layer(2 * self.latent_dim + 1, width, "parameters")
+        self.parameters_layer = self._layer(2 * self.latent_dim + 1, width, "parameters")
 
-    def forward(self, z, context=None):
+    def forward_and_log_det(self, z, context=None):
         context = ops.ones((1, 1)) if context is None else context
         d = self.latent_dim
-        u, w, b = ops.split(self.parameters(context), [d, 2 * d], axis=-1)
+        u, w, b = ops.split(self.parameters_layer(context), [d, 2 * d], axis=-1)
         product = ops.sum(u * w, axis=-1, keepdims=True)
         wanted = ops.softplus(product) - 0.999  # invertible while uᵀw > -1
         u = u + (wanted - product) * w / (ops.sum(ops.square(w), axis=-1, keepdims=True) + 1e-8)
@@ -115,19 +116,19 @@ class Coupling(_Affine):
         self.second = self._layer(self.units, self.units, "second", activation="relu")
         self.last = self._layer(2 * changed, self.units, "last", kernel_initializer="zeros")
 
-    def forward(self, z, context=None):
+    def forward_and_log_det(self, z, context=None):
         kept, changed = z[..., : self.kept], z[..., self.kept :]
-        shift, log_scale = self._parameters(kept, context)
+        shift, log_scale = self._affine(kept, context)
         changed = changed * ops.exp(log_scale) + shift
         return ops.concatenate([kept, changed], axis=-1), ops.sum(log_scale, axis=-1)
 
-    def inverse(self, z, context=None):
+    def inverse_and_log_det(self, z, context=None):
         kept, changed = z[..., : self.kept], z[..., self.kept :]
-        shift, log_scale = self._parameters(kept, context)
+        shift, log_scale = self._affine(kept, context)
         changed = (changed - shift) * ops.exp(-log_scale)
         return ops.concatenate([kept, changed], axis=-1), -ops.sum(log_scale, axis=-1)
 
-    def _parameters(self, kept, context):
+    def _affine(self, kept, context):
         if context is not None:
             shape = (*ops.shape(kept)[:-1], context.shape[-1])
             kept = ops.concatenate([kept, ops.broadcast_to(context, shape)], axis=-1)
@@ -138,7 +139,7 @@ class Coupling(_Affine):
 class Autoregressive(_Affine):
     """Each dimension scaled and shifted by a function of those before it, by masked layers.
 
-    `forward` takes one pass and `inverse` D: an inverse autoregressive flow (IAF) in a posterior, a
+    Forward takes one pass and inverse D: an inverse autoregressive flow (IAF) in a posterior, a
     masked autoregressive flow (MAF) in a prior.
 
     Args:
@@ -179,11 +180,11 @@ class Autoregressive(_Affine):
                 2 * d, context_shape[-1], "direct", use_bias=False, kernel_initializer="zeros"
             )
 
-    def forward(self, z, context=None):
+    def forward_and_log_det(self, z, context=None):
         shift, log_scale = self(z, context)
         return z * ops.exp(log_scale) + shift, ops.sum(log_scale, axis=-1)
 
-    def inverse(self, z, context=None):
+    def inverse_and_log_det(self, z, context=None):
         x = z
         for _ in range(self.latent_dim):  # the i-th pass makes the i-th dimension right
             shift, log_scale = self(x, context)
@@ -193,7 +194,7 @@ class Autoregressive(_Affine):
     def call(self, z, context=None):
         """(m, s). A Keras call, in which weights stay float32 under a half-precision model."""
         first, second, last = (
-            (kernel * mask, bias)
+            (kernel * ops.convert_to_tensor(mask), bias)
             for kernel, mask, bias in zip(self.kernels, self.masks, self.biases, strict=True)
         )
         hidden = ops.matmul(z, first[0]) + first[1]

@@ -1,7 +1,6 @@
 """Penalties: what may be added to an objective. Each is computed on the batch of all replicas."""
 
 import keras
-import numpy as np
 from keras import ops
 
 from keras_vae import posteriors, priors, replicas
@@ -207,6 +206,6 @@ class MMD(Penalty):
 
     def _kernel(self, a, b):
         square = ops.sum(ops.square(a[:, None, :] - b[None, :, :]), axis=-1)[..., None]
-        c = 2.0 * a.shape[-1] * self.scale**2 * np.array(self.multiples, "float32")
+        c = 2.0 * a.shape[-1] * self.scale**2 * ops.convert_to_tensor(self.multiples, "float32")
         values = c / (c + square) if self.kernel == "imq" else ops.exp(-square / c)
         return ops.mean(values, axis=-1)

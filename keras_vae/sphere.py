@@ -65,7 +65,7 @@ def _grid(log_concentration, dim):
     step = angle[..., 1:2] - angle[..., :1]
     weights = np.full(POINTS, 2.0, "float32")
     weights[1::2], weights[[0, -1]] = 4.0, 1.0
-    log_mass = log_density + ops.log(step * (weights / 3.0))
+    log_mass = log_density + ops.log(step * ops.convert_to_tensor(weights / 3.0))
     return angle, log_mass, ops.logsumexp(log_mass, axis=-1)
 
 
@@ -80,7 +80,7 @@ def _curve(log_concentration, dim):
     width = 1.0 / ops.sqrt(concentration * cosine + n / sine**2 + 0.1)
     first = ops.maximum(ops.stop_gradient(peak - 9.0 * width), 0.0)
     last = ops.minimum(ops.stop_gradient(peak + 9.0 * width), math.pi)
-    angle = first + (last - first) * np.linspace(0.0, 1.0, POINTS, dtype="float32")
+    angle = first + (last - first) * ops.linspace(0.0, 1.0, POINTS, dtype="float32")
     log_density = -concentration * _versine(angle)
     if n:
         log_density = log_density + n * ops.log(ops.maximum(ops.sin(angle), 1e-12))

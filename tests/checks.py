@@ -6,7 +6,8 @@ import json
 
 import keras
 import numpy as np
-import tensorflow as tf
+from gradients import value_and_gradients
+from keras import ops
 
 import keras_vae
 from keras_vae import networks
@@ -81,18 +82,18 @@ def check_config(part):
 
 def check_gradients(vae, x):
     """(loss, gradients) of the whole model: no optimizer that would skip what is not finite."""
-    with tf.GradientTape() as tape:
-        loss = vae.compute_loss(x, y_pred=vae(x, training=True))
+    x = keras.tree.map_structure(ops.convert_to_tensor, x)
+    loss, gradients = value_and_gradients(
+        lambda: vae.compute_loss(x, y_pred=vae(x, training=True)), vae.trainable_weights
+    )
     check_finite_float32(loss)
-    gradients = tape.gradient(loss, vae.trainable_weights)
-    dense = [tf.convert_to_tensor(g) for g in gradients if g is not None]  # some are slices
-    assert all(np.isfinite(g).all() for g in dense)
+    assert all(np.isfinite(g).all() for g in gradients if g is not None)
     return loss, gradients
 
 
 def check_extremes(vae, x, size=1e4):
     """The parts alone, on features and raw values that a diverging network could emit."""
-    rng = np.random.default_rng(0)
+    rng, x = np.random.default_rng(0), keras.tree.map_structure(ops.convert_to_tensor, x)
     num_samples, (values, condition, _) = vae.objective.num_samples, vae._unpack(x)
     rows = len(values)
     signs = [
@@ -102,33 +103,36 @@ def check_extremes(vae, x, size=1e4):
             (num_samples, rows, *vae.decoder.output_shape[1:]),
         ]
     ]
-    features, raw = (tf.constant(size * s, "float32") for s in signs)
-    with tf.GradientTape() as tape:
-        tape.watch([features, raw])
+    features, raw = (ops.convert_to_tensor(size * s, "float32") for s in signs)
+    checked = []
+
+    def total(features, raw):
         q = vae.posterior(features)
         seed = keras.random.SeedGenerator(0)
         z, log_posterior = vae.posterior.draw(q, num_samples, seed, step=0)
         draws = {"q": q, "z": z, "log_posterior": log_posterior, "raw": raw}
-        weights = tf.ones(rows)
+        weights = ops.ones(rows)
         density = functools.partial(vae.likelihood.training_log_prob, weights=weights)
         terms = vae._terms(values, condition, None, draws, density, weights, training=True)
         terms = terms._replace(  # without the networks, which may overflow in half precision
             log_joint=lambda z: terms.log_likelihood + terms.prior.log_prob(z)
         )
         losses = [part.loss(terms, 0) for part in (vae.objective, *vae.penalties)]
-        total = tf.add_n(losses)
-    densities = [terms.log_likelihood, terms.kl, terms.log_posterior, terms.log_prior]
-    for values in (*densities, *losses):
-        check_finite_float32(values)
-    gradients = tape.gradient(total, [features, raw, *vae.trainable_weights])
-    assert any(g is not None for g in gradients)
-    dense = [tf.convert_to_tensor(g) for g in gradients if g is not None]
-    assert all(np.isfinite(g).all() for g in dense)
+        checked[:] = [terms.log_likelihood, terms.kl, terms.log_posterior, terms.log_prior, *losses]
+        return ops.sum(sum(losses))
+
+    total(features, raw)
+    for result in checked:
+        check_finite_float32(result)
+    _, gradients = value_and_gradients(total, vae.trainable_weights, [features, raw])
+    gradients = [g for g in gradients if g is not None]
+    assert gradients
+    assert all(np.isfinite(g).all() for g in gradients)
 
 
 def check_finite_float32(values):
     assert keras.backend.standardize_dtype(values.dtype) == "float32"
-    assert np.isfinite(values).all()
+    assert np.isfinite(ops.convert_to_numpy(values)).all()
 
 
 def check_file(vae, x, path):

@@ -1,5 +1,22 @@
+import pathlib
+import re
+
 import keras
 import pytest
+
+HERE = pathlib.Path(__file__).parent
+collect_ignore = []
+if keras.backend.backend() != "tensorflow":
+    collect_ignore = [
+        path.name
+        for path in sorted(HERE.glob("test_*.py"))
+        if re.search("^ *(import|from) tensorflow|^from reference", path.read_text(), re.M)
+    ]
+
+
+def pytest_report_header():
+    if collect_ignore:
+        return f"left out, as they are of TensorFlow: {', '.join(collect_ignore)}"
 
 
 @pytest.fixture(scope="session")

@@ -52,12 +52,22 @@ def train():
     }
 
 
+def refusal():
+    vae = keras_vae.recipes.vae((6,))
+    vae.compile("adam")
+    try:
+        vae.fit(X, batch_size=15, verbose=0)
+    except ValueError as error:
+        return str(error)
+
+
 def main(output):
     results = {}
     for name in ("none 1", "data 2", "data 4", "model 4"):
         keras.distribution.set_distribution(distribution(name))
         for key, value in train().items():
             results[f"{name}|{key}"] = value
+    results["refusal"] = refusal()
     np.savez(output, **results)
 
 

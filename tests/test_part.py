@@ -9,7 +9,6 @@ import sys
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 from checks import (
     binary,
     check_config,
@@ -20,6 +19,7 @@ from checks import (
     dtype_policy,
     small_vae,
 )
+from gradients import gradients
 from keras import ops
 
 import keras_vae
@@ -189,23 +189,19 @@ def test_constructor_arguments_may_be_keras_objects_themselves():
 
 def test_bounded_is_the_identity_in_the_normal_range():
     x = np.linspace(-10, 10, 101, dtype="float32")
-    np.testing.assert_array_equal(bounded(x), x)
+    np.testing.assert_array_equal(ops.convert_to_numpy(bounded(ops.convert_to_tensor(x))), x)
 
 
 def test_bounded_has_slope_one_at_the_edges_of_the_normal_range():
-    x = tf.constant([-10.001, -10.0, -9.999, 9.999, 10.0, 10.001])
-    with tf.GradientTape() as tape:
-        tape.watch(x)
-        y = bounded(x)
-    np.testing.assert_allclose(tape.gradient(y, x), np.ones(6), atol=1e-3)
+    x = np.array([-10.001, -10.0, -9.999, 9.999, 10.0, 10.001], "float32")
+    (slope,) = gradients(lambda x: ops.sum(bounded(x)), x)
+    np.testing.assert_allclose(slope, np.ones(6), atol=1e-3)
 
 
 def test_bounded_is_monotone_smooth_and_pulls_back_from_far_outside():
-    x = tf.constant(np.linspace(-1e4, 1e4, 200_001), "float32")
-    with tf.GradientTape() as tape:
-        tape.watch(x)
-        y = bounded(x)
-    slope = tape.gradient(y, x).numpy()
+    x = np.linspace(-1e4, 1e4, 200_001).astype("float32")
+    y = ops.convert_to_numpy(bounded(ops.convert_to_tensor(x)))
+    (slope,) = gradients(lambda x: ops.sum(bounded(x)), x)
     assert np.abs(y).max() < 20
     assert (np.diff(y) > -1e-5).all()
     assert (slope > 0).all()

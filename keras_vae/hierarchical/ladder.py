@@ -138,7 +138,7 @@ class Block(layers.Layer):
         state = keras.KerasTensor((None, *self.state_shape))
         self.prior(state)
         self.posterior(state, state, self.prior(state))
-        self.forward(state, keras.KerasTensor((None, *self.shape)))
+        self.write(state, keras.KerasTensor((None, *self.shape)))
         self.built = True
 
     def enter(self, state):
@@ -156,7 +156,7 @@ class Block(layers.Layer):
         mean, log_variance = ops.split(self.posterior_head(self.activation(joined)), 2, axis=-1)
         return prior[0] + mean, bounded(prior[1] + log_variance)
 
-    def forward(self, state, z):
+    def write(self, state, z):
         """The state once z is drawn."""
         return self.cells(state + self.project(z))
 
@@ -258,7 +258,7 @@ class TopDown(layers.Layer):
             state = state + ops.reshape(self.condition_layer(condition), (-1, *self.start.shape))
         for number, block in enumerate(self.blocks):
             state = block.enter(state)
-            state = block.forward(state, choose(number, block, state, block.prior(state)))
+            state = block.write(state, choose(number, block, state, block.prior(state)))
         return ops.cast(self.out(state), "float32")
 
     def mean(self, q):

@@ -48,6 +48,7 @@ class Likelihood(Part):
             mask: None, or booleans like x: False where x is missing, which then counts for
                 nothing and has no gradient.
         """
+        raw = ops.convert_to_tensor(raw)
         if mask is None:
             return sum_over_example(self.feature_log_prob(ops.cast(x, "float32"), raw))
         values = self.feature_log_prob(self.filled(x, mask), raw)

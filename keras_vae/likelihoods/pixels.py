@@ -103,12 +103,12 @@ class DiscretizedLogistic(Likelihood):
         self.levels = _grey_levels(levels)
 
     def feature_log_prob(self, x, raw):
-        return _bin_log_mass(x, *self._parameters(raw), self.levels)
+        return _bin_log_mass(x, *self._parameters_of(raw), self.levels)
 
     def mean(self, raw):
-        return ops.clip(self._parameters(raw)[0], 0.0, 1.0)
+        return ops.clip(self._parameters_of(raw)[0], 0.0, 1.0)
 
-    def _parameters(self, raw):
+    def _parameters_of(self, raw):
         location, log_scale = ops.split(raw, 2, axis=-1)
         return 0.5 + location, bounded(log_scale - 3.0)
 
@@ -141,16 +141,16 @@ class DiscretizedLogisticMixture(Likelihood):
         self.raw_per_feature = 3 * self.num_components
 
     def feature_log_prob(self, x, raw):
-        log_shares, location, log_scale = self._parameters(raw)
+        log_shares, location, log_scale = self._parameters_of(raw)
         masses = _bin_log_mass(x[..., None], location, log_scale, self.levels)
         return ops.logsumexp(log_shares + masses, axis=-1)
 
     def mean(self, raw):
         """The mean of the locations, each within [0, 1]."""
-        log_shares, location, _ = self._parameters(raw)
+        log_shares, location, _ = self._parameters_of(raw)
         return ops.sum(ops.exp(log_shares) * ops.clip(location, 0.0, 1.0), axis=-1)
 
-    def _parameters(self, raw):
+    def _parameters_of(self, raw):
         """(log-shares, locations, log-scales), each (…, features, M)."""
         shape = (*ops.shape(raw)[:-1], 3, -1, self.num_components)
         logits, location, log_scale = ops.unstack(ops.reshape(raw, shape), axis=-3)

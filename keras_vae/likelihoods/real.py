@@ -147,16 +147,16 @@ class Beta(Likelihood):
     raw_per_feature = 2
 
     def feature_log_prob(self, x, raw):
-        mean, concentration = self._parameters(raw)
+        mean, concentration = self._parameters_of(raw)
         a, b = mean * concentration, (1.0 - mean) * concentration
         x = ops.clip(x, 1e-7, 1.0 - 1e-7)
         constant = log_gamma(concentration) - log_gamma(a) - log_gamma(b)
         return constant + (a - 1.0) * ops.log(x) + (b - 1.0) * ops.log1p(-x)
 
     def mean(self, raw):
-        return self._parameters(raw)[0]
+        return self._parameters_of(raw)[0]
 
-    def _parameters(self, raw):
+    def _parameters_of(self, raw):
         mean, log_concentration = ops.split(raw, 2, axis=-1)
         mean = ops.clip(ops.sigmoid(mean), 1e-6, 1.0 - 1e-6)
         return mean, ops.exp(bounded(log_concentration, 4.0, 4.0))

@@ -3,7 +3,6 @@
 import math
 
 import keras
-import numpy as np
 from keras import ops
 
 from keras_vae import objectives, replicas
@@ -337,13 +336,13 @@ class FiniteScalarQuantizer(Quantizer):
         return 2.0 * levels / self._top() - 1.0
 
     def _top(self):
-        return np.array(self.levels, "float32") - 1.0
+        return ops.convert_to_tensor(self.levels, "float32") - 1.0
 
     def _bases(self):
         return [math.prod(self.levels[:i]) for i in range(len(self.levels))]
 
     def _number(self, levels):
-        bases = np.array(self._bases(), "int32")
+        bases = ops.convert_to_tensor(self._bases(), "int32")
         return ops.sum(ops.cast(levels, "int32") * bases, axis=-1)
 
 
