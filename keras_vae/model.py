@@ -245,6 +245,8 @@ class VAE(Inference):
             weights=ops.ones_like(z[0, :, 0]) if weights is None else weights,
             log_joint=log_joint,
             seed=self.train_noise if training else self.eval_noise,
+            target=target,
+            reconstruction=lambda: self.likelihood.mean(y_pred["raw"][0]),
         )
 
     # Keras' verbs.

@@ -35,6 +35,10 @@ class Terms(NamedTuple):
     """Function of z (K, B, D): log p(x, z), (K, B); runs the decoder."""
     seed: Any
     """The generator of this step's noise."""
+    target: Any = None
+    """What is to be reconstructed, (B, …)."""
+    reconstruction: Any = None
+    """Function without arguments: the mean of p(x|z) of the first draw, (B, …)."""
 
     @property
     def kl(self):
@@ -58,6 +62,9 @@ class ELBO(Part):
             The KL of posteriors that it does not split by dimension counts as one.
         capacity: None, or nats, a number or a schedule: the KL term is then
             beta · |mean KL of the batch - capacity|, with a large beta.
+        balanced: whether, while beta is below 1, each latent dimension (of a ladder, each group)
+            is weighted by its share of the batch's mean KL, so that warm-up empties none: those
+            that hold little cost little.
 
     Example:
 
@@ -67,10 +74,14 @@ class ELBO(Part):
 
     References: Kingma and Welling (arXiv:1312.6114), equation 3; Higgins et al., beta-VAE
     (ICLR 2017), equation 4; free bits: Kingma et al. (arXiv:1606.04934), equation 15; capacity:
-    Burgess et al., Understanding Disentangling in beta-VAE (arXiv:1804.03599), equation 8.
+    Burgess et al., Understanding Disentangling in beta-VAE (arXiv:1804.03599), equation 8;
+    balance: Vahdat and Kautz, NVAE (arXiv:2007.03898), appendix A, without the factor for the size
+    of a group.
     """
 
-    def __init__(self, beta=1.0, num_samples=1, free_bits=0.0, capacity=None, **kwargs):
+    def __init__(
+        self, beta=1.0, num_samples=1, free_bits=0.0, capacity=None, balanced=False, **kwargs
+    ):
         super().__init__(**kwargs)
         self.beta = number_or_schedule(beta, "beta", "it weights the KL divergence")
         self.num_samples = positive_integer(
@@ -80,6 +91,7 @@ class ELBO(Part):
         self.capacity = capacity
         if capacity is not None:
             self.capacity = number_or_schedule(capacity, "capacity", "nats of KL an example")
+        self.balanced = balanced
 
     def loss(self, terms, step):
         """The loss of each example in nats, (B,), at an optimizer step."""
@@ -94,11 +106,19 @@ class ELBO(Part):
             least = _at(self.free_bits, step)
             enough = replicas.mean(summands, terms.weights) > least
             summands = ops.where(enough, summands, least)
+        if self.balanced:
+            summands = self._balance(terms, step) * summands
         kl = ops.sum(summands, axis=-1)
         if self.capacity is None:
             return kl
         distance = kl - _at(self.capacity, step)
         return ops.sign(replicas.mean(distance, terms.weights)) * distance
+
+    def _balance(self, terms, step):
+        """Weights of the summands, (D,), whose mean is 1."""
+        means = ops.stop_gradient(replicas.mean(terms.kl_summands, terms.weights))
+        shares = ops.divide_no_nan(means, ops.mean(means))
+        return ops.where(_at(self.beta, step) < 1.0, shares, ops.ones_like(shares))
 
 
 def _at(number_or_schedule, step):

@@ -97,6 +97,39 @@ class TotalCorrelation(Penalty):
 
 
 @register
+class Perceptual(Penalty):
+    """The squared distance between what a network sees in the target and in its reconstruction.
+
+    Summed over the network's features. The network is held fixed, and made untrainable.
+
+    Args:
+        network: `keras.Model`, or another registered callable, x to features (B, …).
+        weight: a non-negative number or a schedule.
+
+    Example: `Perceptual(keras.applications.VGG16(include_top=False), weight=0.01)`.
+
+    References: Johnson et al., Perceptual Losses for Real-Time Style Transfer (arXiv:1603.08155),
+    section 3.2; Rombach et al., Latent Diffusion Models (arXiv:2112.10752), section 3.1.
+    """
+
+    def __init__(self, network, weight=1.0, **kwargs):
+        super().__init__(weight, **{"name": "perceptual", **kwargs})
+        if not callable(network):
+            raise ValueError(
+                "`network` must be a keras.Model or another callable from x to features. "
+                f"Received: network={network!r}"
+            )
+        self.network = network
+        if isinstance(network, keras.Layer):
+            network.trainable = False
+
+    def value(self, terms):
+        target = ops.cast(terms.target, "float32")
+        difference = self.network(target) - self.network(terms.reconstruction())
+        return ops.sum(ops.square(difference), axis=range(1, len(difference.shape)))
+
+
+@register
 class DIP(Penalty):
     """Σ_{i≠j} C_ij² + ratio Σ_i (C_ii - 1)²: pulls the codes' covariance C to the identity.
 

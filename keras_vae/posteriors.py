@@ -85,6 +85,8 @@ class DiagonalNormal(Posterior):
 
     Args:
         latent_dim: int, D, at least 1.
+        linear: False where the features are mean and log-variance themselves, in turn, (B, 2D): for
+            grids, whose places should not be mixed.
 
     Call arguments:
         features: (B, F), what the encoder returns.
@@ -102,15 +104,26 @@ class DiagonalNormal(Posterior):
     Reference: Kingma and Welling, Auto-Encoding Variational Bayes (arXiv:1312.6114), section 3.
     """
 
-    def __init__(self, latent_dim, **kwargs):
+    def __init__(self, latent_dim, linear=True, **kwargs):
         super().__init__(**kwargs)
         self.latent_dim = positive_integer(latent_dim, "latent_dim", "the length of the code z")
+        self.linear = linear
 
     def build(self, features_shape):
-        self.mean_layer = self._dense(self.latent_dim, features_shape, "mean")
-        self.log_variance_layer = self._dense(self.latent_dim, features_shape, "log_variance")
+        if self.linear:
+            self.mean_layer = self._dense(self.latent_dim, features_shape, "mean")
+            self.log_variance_layer = self._dense(self.latent_dim, features_shape, "log_variance")
+        elif tuple(features_shape[1:]) != (2 * self.latent_dim,):
+            raise ValueError(
+                f"The encoder must return {2 * self.latent_dim} features an example where "
+                "`linear=False`, a mean and a log-variance for each latent dimension. "
+                f"Received: encoder output shape={tuple(features_shape)}"
+            )
 
     def call(self, features):
+        if not self.linear:
+            features = ops.cast(features, "float32")
+            return {"mean": features[:, ::2], "log_variance": bounded(features[:, 1::2])}
         return {
             "mean": self.mean_layer(features),
             "log_variance": bounded(self.log_variance_layer(features)),

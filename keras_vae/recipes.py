@@ -12,6 +12,7 @@ import keras
 from keras_vae import (
     adversarial,
     flows,
+    hierarchical,
     likelihoods,
     networks,
     objectives,
@@ -344,6 +345,83 @@ def fsq_vae(input_shape, levels=(8, 8, 8), likelihood=None, filters=(64, 128), *
     posterior = quantized.FiniteScalarQuantizer(places, levels)
     parts = {"posterior": posterior, **parts}
     return vq_vae(input_shape, likelihood=likelihood, filters=filters, **parts)
+
+
+def kl_autoencoder(
+    input_shape, channels=4, beta=1e-6, likelihood=None, filters=(64, 128), network=None, **parts
+):
+    """Autoencoder with a small KL and a grid of latents: what latent diffusion models begin with.
+
+    Args:
+        input_shape: (H, W, C).
+        channels: int, of the latents in each place of the grid.
+        beta: weight of the KL.
+        likelihood: by default `Laplace(scale="shared")`.
+        filters: channels of the encoder, each halving height and width.
+        network: of the penalty `Perceptual`, or None.
+
+    Example: `recipes.kl_autoencoder((64, 64, 3), filters=(64, 128, 256))`.
+
+    Reference: Rombach et al., Latent Diffusion Models (arXiv:2112.10752), section 3.1, without the
+    discriminator.
+    """
+    likelihood = likelihood or likelihoods.Laplace(scale="shared")
+    shape, raw_shape = _shapes(input_shape, likelihood)
+    latent_dim = math.prod(networks.grid_size(shape, filters)) * channels
+    extra = [] if network is None else [penalties.Perceptual(network)]
+    return VAE(
+        networks.grid_encoder(shape, 2 * channels, filters),
+        networks.grid_decoder(channels, raw_shape, filters[::-1]),
+        posteriors.DiagonalNormal(latent_dim, linear=False),
+        likelihood=likelihood,
+        objective=objectives.ELBO(beta),
+        **{"penalties": extra, **parts},
+    )
+
+
+def ladder_vae(input_shape, latent_dims=(16, 32), width=256, likelihood=None, **parts):
+    """Ladder VAE with groups of latent vectors, the first at the top; by default two.
+
+    Args: latent_dims: the length of each group; width: of all layers.
+
+    Example: `recipes.ladder_vae((28, 28, 1))`.
+
+    Reference: Sønderby et al., Ladder Variational Autoencoders (arXiv:1602.02282).
+    """
+    return _ladder(input_shape, [(n,) for n in latent_dims], width, likelihood, **parts)
+
+
+def deep_ladder_vae(
+    input_shape, num_groups=12, channels=2, width=32, likelihood=None, num_scales=3, **parts
+):
+    """Ladder VAE with many groups of grids, on scales that double from the top down.
+
+    Args:
+        input_shape: (H, W, C).
+        num_groups: int, spread over the scales.
+        channels: int, of each group.
+        width: channels of all layers.
+        num_scales: int; the last has half the height and width of x.
+
+    Example: `recipes.deep_ladder_vae((28, 28, 1), num_groups=12)`.
+
+    References: Vahdat and Kautz, NVAE (arXiv:2007.03898); Child, Very Deep VAEs
+    (arXiv:2011.10650).
+    """
+    scales = [num_scales - i * num_scales // num_groups for i in range(num_groups)]
+    groups = [(*(math.ceil(n / 2**s) for n in input_shape[:2]), channels) for s in scales]
+    return _ladder(input_shape, groups, width, likelihood, **parts)
+
+
+def _ladder(input_shape, groups, width, likelihood=None, **parts):
+    likelihood = likelihood or likelihoods.Bernoulli()
+    shape, raw_shape = _shapes(input_shape, likelihood)
+    return hierarchical.HierarchicalVAE(
+        hierarchical.bottom_up(shape, groups, width),
+        hierarchical.TopDown(groups, raw_shape, width),
+        likelihood=likelihood,
+        **parts,
+    )
 
 
 def hyperspherical_vae(input_shape, latent_dim=3, likelihood=None, **parts):

@@ -38,6 +38,20 @@ def test_free_bits_have_no_gradient():
     np.testing.assert_array_equal(tape.gradient(loss, summands), expected)
 
 
+@pytest.mark.parametrize("beta", [0.5, 1.0])
+def test_a_balanced_warm_up_weighs_dimensions_by_what_they_hold(beta):
+    summands = tf.constant(SUMMANDS)
+    with tf.GradientTape() as tape:
+        tape.watch(summands)
+        loss = objectives.ELBO(beta, balanced=True).loss(elbo_terms(summands), 0)
+    held = mean(SUMMANDS)
+    weights = [h / (held.sum() / 4) if beta < 1 else 1.0 for h in held]
+    expected = beta * np.dot(weights, held) - mean(LOG_LIKELIHOOD.mean(0))
+    assert mean(loss) == pytest.approx(expected, rel=1e-5)
+    gradient = tape.gradient(loss, summands)
+    np.testing.assert_allclose(gradient, np.tile(beta * np.float32(weights), (9, 1)), rtol=1e-5)
+
+
 @pytest.mark.parametrize("capacity", [0.5, 20.0, schedules.Linear(10, end=3.0)])
 def test_a_capacity_is_kept_on_both_sides(capacity):
     at = 1.5 if callable(capacity) else capacity

@@ -107,6 +107,7 @@ ELSEWHERE = {
     *("Mixed", "VampPrior"),  # of one shape of x only, below
     *("VectorQuantizer", "FiniteScalarQuantizer", "Commitment"),  # in test_quantized.py
     *("UniformCodes", "AutoregressiveCodes"),  # there too
+    "Perceptual",  # in test_penalties.py
     "AutoregressiveSequence",  # in test_sequences.py
     *("TotalCorrelationAdversary", "PriorAdversary"),  # in test_adversarial.py
 }

@@ -180,3 +180,33 @@ def test_mmd_goes_with_priors_that_can_be_drawn_from(parts):
 def test_bad_arguments_are_refused(make):
     with pytest.raises(ValueError, match=r"`\w+`.* must .*Received: "):
         make()
+
+
+def test_the_perceptual_distance_is_that_of_the_features():
+    target, mean = RNG.random((2, 7, 6)).astype("float32")
+    network = keras.Sequential([keras.Input((6,)), keras.layers.Dense(4, use_bias=False)])
+    penalty = penalties.Perceptual(network, weight=2.0)
+    seen = terms()._replace(target=target, reconstruction=lambda: mean)
+    matrix = keras.ops.convert_to_numpy(network.layers[0].kernel)
+    expected = 2.0 * np.linalg.norm((target - mean) @ matrix, axis=1) ** 2
+    np.testing.assert_allclose(penalty.loss(seen, 0), expected, rtol=1e-4)
+
+
+def test_a_perceptual_network_is_held_fixed_logged_and_saved(tmp_path):
+    network = keras.Sequential([keras.Input((5, 3, 1)), keras.layers.Conv2D(2, 3)])
+    before = network.get_weights()
+    vae = small_vae(penalties=[penalties.Perceptual(network)])
+    x = binary(12, (5, 3, 1))
+    logs = vae.fit(x, verbose=0).history
+    assert logs["perceptual"][0] > 0
+    for a, b in zip(before, network.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    vae.save(tmp_path / "vae.keras")
+    again = keras.saving.load_model(tmp_path / "vae.keras")
+    np.testing.assert_array_equal(again.predict(x, verbose=0), vae.predict(x, verbose=0))
+    assert len(again.trainable_weights) == len(vae.trainable_weights) == 10
+
+
+def test_a_perceptual_network_must_be_callable():
+    with pytest.raises(ValueError, match="Received: network=3"):
+        penalties.Perceptual(3)

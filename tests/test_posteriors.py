@@ -79,3 +79,19 @@ def test_a_latent_dim_that_is_none_is_refused(latent_dim):
 def test_features_that_are_no_vectors_are_refused():
     with pytest.raises(ValueError, match=r"must return one vector.*Received"):
         DiagonalNormal(2).build((None, 4, 4, 8))
+
+
+def test_without_a_linear_layer_each_place_of_a_grid_keeps_its_own():
+    grid = (
+        np.random.default_rng(0).normal(size=(2, 3, 4, 2, 2)).astype("float32")
+    )  # …, mean and log
+    posterior = DiagonalNormal(24, linear=False)
+    q = posterior(grid.reshape(2, 48))
+    assert not posterior.weights
+    np.testing.assert_array_equal(q["mean"], grid[..., 0].reshape(2, 24))
+    np.testing.assert_allclose(q["log_variance"], grid[..., 1].reshape(2, 24), rtol=1e-6)
+
+
+def test_without_a_linear_layer_the_features_are_counted():
+    with pytest.raises(ValueError, match=r"must return 6 features.*Received"):
+        DiagonalNormal(3, linear=False)(np.zeros((2, 5), "float32"))

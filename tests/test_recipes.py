@@ -36,6 +36,9 @@ PAPERS = {
     "vq_vae": lambda: recipes.vq_vae((2, 3, 1), 8, 4, filters=(4,)),
     "rvq_vae": lambda: recipes.rvq_vae((2, 3, 1), 2, 8, 4, filters=(4,)),
     "fsq_vae": lambda: recipes.fsq_vae((2, 3, 1), (2, 3), filters=(4,)),
+    "kl_autoencoder": lambda: recipes.kl_autoencoder((2, 3, 1), 2, filters=(4,)),
+    "ladder_vae": lambda: recipes.ladder_vae((2, 3, 1), (2, 3), width=8),
+    "deep_ladder_vae": lambda: recipes.deep_ladder_vae((2, 3, 1), 4, 1, width=4, num_scales=2),
 }
 
 GENERATE = """
@@ -80,7 +83,7 @@ def test_every_recipe_is_among_the_papers():
     recipe = {
         n for n, v in vars(recipes).items() if getattr(v, "__module__", "") == recipes.__name__
     }
-    others = {"fitting_networks", "seed_vae", "linear_vae", "_compose", "_shapes"}
+    others = {"fitting_networks", "seed_vae", "linear_vae", "_compose", "_shapes", "_ladder"}
     assert recipe == {name.split()[0] for name in PAPERS} | others
 
 
