@@ -294,6 +294,14 @@ def _arrays(callbacks):
     }
 
 
+class SkippedSteps(keras.callbacks.Callback):
+    """Logs `skipped_steps`, those that an `optimizers.GradientNormGuard` has skipped so far."""
+
+    def on_epoch_end(self, epoch, logs=None):
+        skipped = getattr(self.model.optimizer, "skipped", 0)
+        logs["skipped_steps"] = int(keras.ops.convert_to_numpy(skipped))
+
+
 class CollapseMonitor(keras.callbacks.Callback):
     """Logs how much of the code is in use after each epoch, and warns once if most of it is not.
 

@@ -25,6 +25,7 @@ from keras_vae import (  # noqa: E402
     likelihoods,
     networks,
     objectives,
+    optimizers,
     penalties,
     posteriors,
     priors,
@@ -87,6 +88,9 @@ CASES = {
     "clipnorm": case(lambda: SGD(0.05, clipnorm=0.05)),
     "global_clipnorm": case(lambda: SGD(0.05, global_clipnorm=0.05)),
     "clipvalue": case(lambda: SGD(0.05, clipvalue=0.02)),
+    "gradient norm guard": case(
+        lambda: optimizers.GradientNormGuard(SGD(0.05), max_norm=0.42), rows=SHORT
+    ),
     "EMA": case(lambda: SGD(0.05, use_ema=True, ema_momentum=0.7)),
     "steps_per_execution": case(lambda: SGD(0.05), steps=3),
     "BatchNormalization and Dropout": case(lambda: SGD(0.05), noisy_and_normalised),
@@ -230,14 +234,12 @@ def train(name, count):
         decoder = networks.dense_decoder(latent_dim, (6,), units=(8,))
         opposed = any(isinstance(p, adversarial.Adversary) for p in parts.get("penalties", ()))
         model = adversarial.AdversarialVAE if opposed else keras_vae.VAE
-        vae = model(options["encoder"](), decoder, seed=3, **parts)
+        make = options["vae"] or (lambda: model(options["encoder"](), decoder, seed=3, **parts))
+        vae = make()
         second = {"discriminator_optimizer": options["optimizer"]()} if opposed else {}
         vae.compile(
             options["optimizer"](), **second, steps_per_execution=options["steps"], metrics=["mae"]
         )
-        make = options["vae"]
-        vae = make() if make else keras_vae.VAE(options["encoder"](), decoder, seed=3, **parts)
-        vae.compile(options["optimizer"](), steps_per_execution=options["steps"], metrics=["mae"])
     x, w = keras.tree.map_structure(lambda a: a[: options["rows"]], (options["x"], W))
     target = x["x"] if isinstance(x, dict) else x
     data = tf.data.Dataset.from_tensor_slices((x, target, w)).batch(16)
@@ -250,6 +252,8 @@ def train(name, count):
     }
     if name == "SGD":
         results["codes"] = vae.encode(X[:50], batch_size=16)
+    if hasattr(vae.optimizer, "skipped"):
+        results["skipped"] = keras.ops.convert_to_numpy(vae.optimizer.skipped)
     if hasattr(vae.optimizer, "dynamic_scale"):
         results["scale"] = keras.ops.convert_to_numpy(vae.optimizer.dynamic_scale)
     return results

@@ -82,9 +82,7 @@ def test_features_that_are_no_vectors_are_refused():
 
 
 def test_without_a_linear_layer_each_place_of_a_grid_keeps_its_own():
-    grid = (
-        np.random.default_rng(0).normal(size=(2, 3, 4, 2, 2)).astype("float32")
-    )  # …, mean and log
+    grid = np.random.default_rng(0).normal(size=(2, 3, 4, 2, 2)).astype("float32")
     posterior = DiagonalNormal(24, linear=False)
     q = posterior(grid.reshape(2, 48))
     assert not posterior.weights

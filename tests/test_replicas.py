@@ -21,7 +21,7 @@ EXACT += [("free bits on a sphere", 2), ("capacity of classes", 4), ("flow", 2)]
 EXACT += [("doubly reparameterized", 2), ("condition and mask", 4), ("vector quantizer", 2)]
 EXACT += [("word dropout", 2), ("ladder", 2), ("ladder", 4), ("residual quantizer", 2)]
 EXACT += [("total correlation adversary", n) for n in (1, 2, 4)] + [("prior adversary", 4)]
-EXACT += [("adversary, mixed_float16", 2)]
+EXACT += [("adversary, mixed_float16", 2), ("gradient norm guard", 2)]
 
 HALF = (  # float16 sums in another order
     "mixed_float16",
@@ -86,6 +86,12 @@ def test_replicas_equal_one_device(results, name, count):
 def test_each_classic_mistake_is_noticed(results, name, count, mistake):
     weights, _ = difference(results, name, count, mistake)
     assert not weights < 1e-4
+
+
+def test_a_guard_skips_the_same_steps(results):
+    one, two = (results[f"gradient norm guard|{count}||skipped"] for count in (0, 2))
+    assert one == two
+    assert 0 < one < 9
 
 
 def test_an_overflow_on_one_replica_skips_the_step_on_all(results):

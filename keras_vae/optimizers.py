@@ -1,0 +1,70 @@
+"""Optimizers beside those of Keras."""
+
+import keras
+from keras import ops
+
+from keras_vae import replicas
+from keras_vae.part import register
+from keras_vae.validation import is_number
+
+_NEVER = 2**31 - 1
+
+
+@register
+class GradientNormGuard(keras.optimizers.LossScaleOptimizer):
+    """Skips the steps whose gradient is too long, or not finite, and counts them.
+
+    For deep ladders, whose loss now and then jumps: one such step can undo an epoch. A skipped step
+    changes no weight, no state of the inner optimizer and not its `iterations`. The number of them
+    is in `skipped`; `callbacks.SkippedSteps` puts it among the logs.
+
+    Args:
+        inner_optimizer: the optimizer that makes the other steps; its clipping comes after.
+        max_norm: number; steps with a larger Euclidean norm of all gradients together are skipped.
+        initial_scale: number that the loss is multiplied with, for half precision; it stays.
+
+    Example:
+
+    ```python
+    guard = keras_vae.optimizers.GradientNormGuard(keras.optimizers.Adam(1e-3), max_norm=200.0)
+    vae.compile(guard)
+    vae.fit(x, callbacks=[keras_vae.callbacks.SkippedSteps()])
+    ```
+
+    Reference: Child, Very Deep VAEs (arXiv:2011.10650), section 4, "gradient skipping".
+    """
+
+    def __init__(self, inner_optimizer, max_norm=200.0, initial_scale=1.0, **kwargs):
+        if not (is_number(max_norm) and max_norm > 0):
+            raise ValueError(
+                "`max_norm` must be a positive number: steps with a longer gradient are skipped. "
+                f"Received: max_norm={max_norm!r}"
+            )
+        kwargs.pop("dynamic_growth_steps", None)
+        super().__init__(inner_optimizer, initial_scale, dynamic_growth_steps=_NEVER, **kwargs)
+        self.max_norm = float(max_norm)
+
+    def build(self, var_list):
+        self.skipped = self.add_variable(
+            shape=(), dtype="int", initializer="zeros", aggregation="none", name="skipped"
+        )
+        super().build(var_list)
+
+    def check_finite(self, grads):
+        squares = [ops.sum(ops.square(ops.cast(g, "float32"))) for g in grads if g is not None]
+        norm = replicas.count() * ops.sqrt(sum(squares)) / self.initial_scale
+        return norm <= self.max_norm  # False for NaN too
+
+    def _stateful_handle_non_finite_grads(self):
+        self.skipped.assign_add(1)
+
+    def _stateless_handle_non_finite_grads(self, optimizer_variables, trainable_variables):
+        mapping = list(zip(self.variables, optimizer_variables, strict=True))
+        with keras.StatelessScope(mapping) as scope:
+            self.skipped.assign_add(1)
+        return trainable_variables, [scope.get_current_value(v) for v in self.variables]
+
+    def get_config(self):
+        config = super().get_config()
+        del config["dynamic_growth_steps"]
+        return {**config, "max_norm": self.max_norm}
