@@ -8,7 +8,7 @@ from keras import ops
 
 from keras_vae import objectives, replicas
 from keras_vae.metrics import CodeUsage
-from keras_vae.part import register
+from keras_vae.part import argmax, register
 from keras_vae.penalties import Penalty
 from keras_vae.posteriors import Posterior
 from keras_vae.quantized.codes import UniformCodes
@@ -186,7 +186,7 @@ class VectorQuantizer(Quantizer):
     def nearest(self, features):
         codes = ops.convert_to_tensor(self.codebook)
         products = ops.matmul(features, ops.transpose(codes))
-        return ops.argmin(ops.sum(ops.square(codes), axis=1) - 2.0 * products, axis=-1)
+        return argmax(2.0 * products - ops.sum(ops.square(codes), axis=1))
 
     def vectors(self, indices):
         return ops.take(self.codebook, indices, axis=0)
