@@ -193,6 +193,12 @@ def encode(arguments):
     print(f"Wrote {len(codes)} codes to {arguments.output}")
 
 
+def export(arguments):
+    """Writes a model for TF Serving, ONNX Runtime or LiteRT."""
+    vae = saving.load_model(arguments.model)
+    vae.export(arguments.output, arguments.format, component=arguments.component)
+
+
 def load_data(name, strict=False):
     """The named data; unnamed, Fashion-MNIST or, where it cannot be had, the built-in shapes."""
     if name is not None:
@@ -354,6 +360,14 @@ def parser():
     sub = command(encode, data)
     sub.add_argument("model", help="a .keras file")
     sub.add_argument("--output", default="codes.csv", help="a .csv file")
+
+    sub = command(export)
+    sub.add_argument("model", help="a .keras file")
+    sub.add_argument(
+        "--format", choices=["tf_saved_model", "onnx", "litert"], default="tf_saved_model"
+    )
+    sub.add_argument("--component", choices=["encoder", "decoder", "all"], default="all")
+    sub.add_argument("--output", required=True, help="a folder, .onnx or .tflite file")
     return top
 
 

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_vae import evaluation, validation
+from keras_vae import evaluation, export, validation
 from keras_vae import random as noise
 from keras_vae.endpoints import BATCH_SIZE
 from keras_vae.inputs import CheckedModel
@@ -195,6 +195,36 @@ class Inference(CheckedModel):
         """How strange each example is, (N,): the negative ELBO in nats."""
         return -self.elbo(x, batch_size, verbose)
 
+    def export(
+        self,
+        filepath,
+        format="tf_saved_model",
+        verbose=None,
+        component="all",
+        quantize=None,
+        representative_data=None,
+    ):
+        """Writes the model for other runtimes, without Python code of its own; whole or not at all.
+
+        Endpoints: `encode`, x to mean codes; `decode`, z to the mean of p(x|z); `reconstruct`, x to
+        that; `generate`, standard normal noise to new examples. Each takes any number of rows, and
+        a condition as vectors (B, C), its second input, where the model has one.
+
+        Args:
+            filepath: a folder for `"tf_saved_model"`, and for `"onnx"` with `component="all"` (one
+                file an endpoint); else a file that ends in `.onnx` or `.tflite`.
+            format: `"tf_saved_model"`, `"onnx"` or `"litert"`.
+            component: `"encoder"` (`encode`), `"decoder"` (`decode`) or `"all"` (all four).
+            quantize: of LiteRT: None, `"dynamic"` (weights in 8 bits) or `"int8"` (values too).
+            representative_data: a few hundred examples, for `"int8"`.
+
+        Raises:
+            ValueError: if the model, the backend or an argument does not allow it.
+        """
+        if self.is_chief:
+            verbose = True if verbose is None else verbose
+            export.export(self, filepath, format, component, quantize, representative_data, verbose)
+
     def _run(self, name, x, batch_size, **options):
         return self._endpoints.get(name).run(self._checked(x), batch_size, **options)
 
@@ -241,6 +271,14 @@ class Inference(CheckedModel):
         if isinstance(batch, dict):
             z, condition = batch["x"], self._vectors(batch["condition"])
         return self.likelihood.mean(self._decode_draws(z[None], condition)[0])
+
+    def _generate(self, batch):
+        """The mean of p(x|z) at the draw from the prior that standard normal noise stands for."""
+        if isinstance(batch, dict):
+            condition = self._vectors(batch["condition"])
+            z = self.prior.given(self, condition).from_noise(batch["x"])
+            return self._decode({"x": z, "condition": condition})
+        return self._decode(self.prior.given(self).from_noise(batch))
 
     def _reconstruct(self, batch):
         _, condition, _ = self._unpack(batch)

@@ -58,6 +58,14 @@ def build_once(part, *shapes):
         part.build(*shapes)
 
 
+def argmax(x):
+    """Index of the largest value on the last axis, without what `ops.argmax` adds on TensorFlow.
+
+    That treats -0 apart by operations on bits, which LiteRT does not have.
+    """
+    return ops.top_k(x, 1)[1][..., 0]
+
+
 def bounded(x, linear=10.0, margin=10.0):
     """`x` itself within ±linear, and smoothly bent to stay within ±(linear + margin) beyond.
 

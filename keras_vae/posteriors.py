@@ -10,7 +10,7 @@ from keras import ops
 
 from keras_vae import flows as flow_chain
 from keras_vae import random, sphere
-from keras_vae.part import Part, bounded, build_once, register
+from keras_vae.part import Part, argmax, bounded, build_once, register
 from keras_vae.validation import number_or_schedule, positive_integer
 
 
@@ -136,6 +136,10 @@ class DiagonalNormal(Posterior):
     def sample(self, q, num_samples, seed):
         """`num_samples` reparameterised draws an example, (K, B, D)."""
         noise = random.normal((num_samples, *ops.shape(q["mean"])), seed, axis=1)
+        return self.from_noise(q, noise)
+
+    def from_noise(self, q, noise):
+        """Draws (K, B, D) from standard normal noise of that shape."""
         return q["mean"] + ops.exp(0.5 * q["log_variance"]) * noise
 
     def log_prob(self, q, z):
@@ -192,6 +196,10 @@ class FullNormal(Posterior):
     def sample(self, q, num_samples, seed):
         """`num_samples` reparameterised draws an example, (K, B, D)."""
         noise = random.normal((num_samples, *ops.shape(q["mean"])), seed, axis=1)
+        return self.from_noise(q, noise)
+
+    def from_noise(self, q, noise):
+        """Draws (K, B, D) from standard normal noise of that shape."""
         return q["mean"] + ops.einsum("bij,kbj->kbi", q["scale"], noise)
 
     def log_prob(self, q, z):
@@ -358,7 +366,7 @@ class Categorical(Posterior):
         return q["log_probs"] + random.gumbel(noise)
 
     def _one_hot(self, scores):
-        chosen = ops.one_hot(ops.argmax(scores, axis=-1), self.num_classes)
+        chosen = ops.one_hot(argmax(scores), self.num_classes)
         return ops.reshape(chosen, (*ops.shape(scores)[:-2], self.latent_dim))
 
 

@@ -9,7 +9,7 @@ from keras import ops
 
 from keras_vae import flows as flow_chain
 from keras_vae import posteriors, sphere
-from keras_vae.part import Part, bounded, build_once, register
+from keras_vae.part import Part, argmax, bounded, build_once, register
 from keras_vae.posteriors import normal_log_prob
 from keras_vae.validation import is_number, positive_integer
 
@@ -22,14 +22,31 @@ def default(posterior):
     return own or (UniformSphere() if posterior.space == "sphere" else StandardNormal())
 
 
-class Prior(Part):
-    """Base of priors. A subclass gives `log_prob` and `sample`, or `given` that returns such."""
+class FromNoise:
+    """Draws as a function of standard normal noise, (N, noise_dim), given or drawn here."""
+
+    def from_noise(self, noise, temperature=1.0):
+        """Draws (N, D) from the prior, one for each row of standard normal noise."""
+        raise NotImplementedError(f"{type(self).__name__} has no `from_noise`")
+
+    def sample(self, num_samples, seed, temperature=1.0):
+        """Draws (num_samples, D); `temperature` scales their standard deviation."""
+        noise = keras.random.normal((num_samples, self.noise_dim), seed=seed)
+        return self.from_noise(noise, temperature)
+
+
+class Prior(FromNoise, Part):
+    """Base of priors. A subclass gives `log_prob` and `from_noise`, or `given` that returns such.
+
+    One whose draws are no function of normal noise gives `sample` instead of `from_noise`; then
+    `export` leaves `generate` out.
+    """
 
     space = "real"
     """Where its codes are; that of the posterior must be equal."""
 
     def build(self, code_shape):
-        self.latent_dim = code_shape[-1]
+        self.latent_dim = self.noise_dim = code_shape[-1]
 
     def given(self, vae, condition=None):
         """What has `log_prob` and `sample` for this step: the prior itself, for most.
@@ -44,15 +61,18 @@ class Prior(Part):
         """log p(z) in nats, (K, B) for z of (K, B, D)."""
         raise NotImplementedError
 
-    def sample(self, num_samples, seed, temperature=1.0):
-        """Draws (num_samples, D); `temperature` scales their standard deviation."""
-        raise NotImplementedError
-
     def start_from(self, codes, seed):
         """A first guess from codes, (N, D), before `fit_prior` trains it."""
 
-    def _noise(self, num_samples, seed):
-        return keras.random.normal((num_samples, self.latent_dim), seed=seed)
+
+def uniform(pairs):
+    """Numbers uniform in [0, 1], (…), from pairs of independent standard normal ones, (…, 2)."""
+    return ops.exp(-0.5 * ops.sum(ops.square(pairs), axis=-1))
+
+
+def one_of(count, level):
+    """Integers below `count`, all as probable, from numbers uniform in [0, 1]."""
+    return ops.minimum(ops.cast(level * count, "int32"), count - 1)
 
 
 @register
@@ -74,9 +94,9 @@ class StandardNormal(Prior):
         """log p(z) in nats, (K, B) for z of (K, B, D)."""
         return normal_log_prob(z, 0.0, 0.0 * z)
 
-    def sample(self, num_samples, seed, temperature=1.0):
-        """Draws (num_samples, D); the standard deviation is `temperature`."""
-        return temperature * self._noise(num_samples, seed)
+    def from_noise(self, noise, temperature=1.0):
+        """Draws (N, D); the standard deviation is `temperature`."""
+        return temperature * noise
 
 
 @register
@@ -103,21 +123,21 @@ class LearnedNormal(Prior):
         """log p(z) in nats, (K, B) for z of (K, B, D)."""
         return normal_log_prob(z, self.mean, self.log_variance())
 
-    def sample(self, num_samples, seed, temperature=1.0):
-        """Draws (num_samples, D); the standard deviation is multiplied by `temperature`."""
-        scale = temperature * ops.exp(0.5 * self.log_variance())
-        return self.mean + scale * self._noise(num_samples, seed)
+    def from_noise(self, noise, temperature=1.0):
+        """Draws (N, D); the standard deviation is multiplied by `temperature`."""
+        return self.mean + temperature * ops.exp(0.5 * self.log_variance()) * noise
 
     def start_from(self, codes, seed):
         self.mean.assign(codes.mean(0))
         self.raw_log_variance.assign(np.log(codes.var(0) + 1e-6))
 
 
-class NormalGiven:
+class NormalGiven(FromNoise):
     """A diagonal normal of each example's own, with the methods of a prior."""
 
     def __init__(self, mean, log_variance):
         self.mean, self._log_variance = mean, log_variance
+        self.noise_dim = mean.shape[-1]
 
     def log_variance(self):
         return self._log_variance
@@ -125,8 +145,7 @@ class NormalGiven:
     def log_prob(self, z):
         return normal_log_prob(z, self.mean, self._log_variance)
 
-    def sample(self, num_samples, seed, temperature=1.0):
-        noise = keras.random.normal((num_samples, self.mean.shape[-1]), seed=seed)
+    def from_noise(self, noise, temperature=1.0):
         return self.mean + temperature * ops.exp(0.5 * self._log_variance) * noise
 
 
@@ -192,6 +211,7 @@ class NormalMixture(Prior):
 
     def build(self, code_shape):
         super().build(code_shape)
+        self.noise_dim = self.latent_dim + 2  # the last two choose the component
         shape = (self.num_components, self.latent_dim)
         self.logits = self.add_weight(name="logits", shape=shape[:1], initializer="zeros")
         self.means = self.add_weight(
@@ -210,12 +230,12 @@ class NormalMixture(Prior):
         densities = normal_log_prob(z[..., None, :], self.means, self.log_variances())
         return ops.logsumexp(densities + ops.log_softmax(self.logits), axis=-1)
 
-    def sample(self, num_samples, seed, temperature=1.0):
-        """Draws (num_samples, D); each standard deviation is multiplied by `temperature`."""
-        chosen = keras.random.categorical(self.logits[None], num_samples, seed=seed)[0]
+    def from_noise(self, noise, temperature=1.0):
+        """Draws (N, D); each standard deviation is multiplied by `temperature`."""
+        above = uniform(noise[:, -2:])[:, None] > ops.cumsum(ops.softmax(self.logits))[:-1]
+        chosen = ops.sum(ops.cast(above, "int32"), axis=-1)
         scales = ops.exp(0.5 * ops.take(self.log_variances(), chosen, axis=0))
-        noise = self._noise(num_samples, seed)
-        return ops.take(self.means, chosen, axis=0) + temperature * scales * noise
+        return ops.take(self.means, chosen, axis=0) + temperature * scales * noise[:, :-2]
 
     def start_from(self, codes, seed):
         """Means at random codes, variances those of all codes."""
@@ -256,6 +276,7 @@ class VampPrior(Prior):
 
     def build(self, code_shape):
         super().build(code_shape)
+        self.noise_dim = self.latent_dim + 2  # the last two choose the pseudo-input
         span = self.high - self.low
         self.pseudo_inputs = self.add_weight(
             name="pseudo_inputs",
@@ -285,21 +306,21 @@ class VampPrior(Prior):
             )
 
 
-class PosteriorMixture:
+class PosteriorMixture(FromNoise):
     """The mean of M posteriors, `q` with a batch of M, with the methods of a prior."""
 
     def __init__(self, posterior, q):
         self.posterior, self.q = posterior, q
+        self.noise_dim = posterior.latent_dim + 2
 
     def log_prob(self, z):
         densities = self.posterior.log_prob(self.q, z[..., None, :])
         return ops.logsumexp(densities, axis=-1) - math.log(self._size())
 
-    def sample(self, num_samples, seed, temperature=1.0):
-        chosen = keras.random.randint((num_samples,), 0, self._size(), seed=seed)
+    def from_noise(self, noise, temperature=1.0):
+        chosen = one_of(self._size(), uniform(noise[:, -2:]))
         q = keras.tree.map_structure(lambda values: ops.take(values, chosen, axis=0), self.q)
-        mean = self.posterior.mean(q)
-        return mean + temperature * (self.posterior.sample(q, 1, seed)[0] - mean)
+        return self.posterior.from_noise(q, temperature * noise[None, :, :-2])[0]
 
     def _size(self):
         return self.posterior.mean(self.q).shape[0]
@@ -342,9 +363,9 @@ class FlowPrior(Prior):
         noise, log_determinant = flow_chain.forward(self.flows, z)
         return normal_log_prob(noise, 0.0, 0.0 * noise) + log_determinant
 
-    def sample(self, num_samples, seed, temperature=1.0):
-        """Draws (num_samples, D), from noise of the standard deviation `temperature`."""
-        return flow_chain.inverse(self.flows, temperature * self._noise(num_samples, seed))[0]
+    def from_noise(self, noise, temperature=1.0):
+        """Draws (N, D), from noise of the standard deviation `temperature`."""
+        return flow_chain.inverse(self.flows, temperature * noise)[0]
 
 
 @register
@@ -368,10 +389,10 @@ class UniformCategorical(Prior):
         """log p(z) in nats, (K, B) for z of (K, B, D)."""
         return -math.log(self.num_classes) * ops.sum(z, axis=-1)
 
-    def sample(self, num_samples, seed, temperature=1.0):
-        """Draws (num_samples, D); a uniform prior is the same at every temperature."""
-        shape = (num_samples, self.latent_dim // self.num_classes)
-        chosen = keras.random.randint(shape, 0, self.num_classes, seed=seed)
+    def from_noise(self, noise, temperature=1.0):
+        """Draws (N, D); a uniform prior is the same at every temperature."""
+        scores = ops.reshape(noise, (-1, self.latent_dim // self.num_classes, self.num_classes))
+        chosen = argmax(scores)  # each class is the largest equally often
         return ops.reshape(ops.one_hot(chosen, self.num_classes), (-1, self.latent_dim))
 
 
@@ -390,6 +411,6 @@ class UniformSphere(Prior):
         """log p(z) in nats on the sphere's surface, (K, B) for z of (K, B, D)."""
         return 0.0 * z[..., 0] - sphere.log_surface(self.latent_dim)
 
-    def sample(self, num_samples, seed, temperature=1.0):
-        """Draws (num_samples, D); a uniform prior is the same at every temperature."""
-        return sphere.unit(self._noise(num_samples, seed))
+    def from_noise(self, noise, temperature=1.0):
+        """Draws (N, D); a uniform prior is the same at every temperature."""
+        return sphere.unit(noise)

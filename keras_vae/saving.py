@@ -38,6 +38,33 @@ def atomic(path):
 
 
 @contextlib.contextmanager
+def atomic_folder(path):
+    """Like `atomic`, for a folder that holds an export; one that is there is moved aside first.
+
+    Raises:
+        ValueError: if a folder is there that holds something else.
+    """
+    path = pathlib.Path(path)
+    names = [entry.name for entry in path.iterdir()] if path.exists() else []
+    if names and "saved_model.pb" not in names and not all(n.endswith(".onnx") for n in names):
+        raise ValueError(
+            "`filepath` must be a new or empty folder, or an earlier export, which is replaced. "
+            f"Received: filepath={str(path)!r}, which holds {names[:3]}"
+        )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = pathlib.Path(tempfile.mkdtemp(prefix=f".{path.name}{_PARTIAL}", dir=path.parent))
+    temporary = aside / "new"
+    temporary.mkdir()
+    try:
+        yield temporary
+        if path.exists():
+            os.replace(path, aside / "old")
+        os.replace(temporary, path)
+    finally:
+        shutil.rmtree(aside)
+
+
+@contextlib.contextmanager
 def sole_use(folder):
     """Refuses a folder that another living process has in sole use; released when this one ends.
 

@@ -7,7 +7,7 @@ from keras import ops
 
 from keras_vae import random, validation
 from keras_vae.likelihoods.base import Likelihood, share_sum
-from keras_vae.part import bounded, register
+from keras_vae.part import argmax, bounded, register
 
 
 class _Counts(Likelihood):
@@ -55,12 +55,12 @@ class Categorical(_Counts):
         return ops.reshape(one_hot, (*ops.shape(x)[:-1], x.shape[-1] * self.num_classes))
 
     def mean(self, raw):
-        return ops.cast(ops.argmax(self._by_class(raw), axis=-1), "float32")
+        return ops.cast(argmax(self._by_class(raw)), "float32")
 
     def mixture_mean(self, raw, shares):
         """The class that is most probable under all draws together."""
         probabilities = share_sum(shares, ops.softmax(self._by_class(raw), axis=-1))
-        return ops.cast(ops.argmax(probabilities, axis=-1), "float32")
+        return ops.cast(argmax(probabilities), "float32")
 
     def sample(self, raw, seed):
         """By the largest of the logits with Gumbel noise."""

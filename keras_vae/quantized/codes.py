@@ -7,7 +7,7 @@ import numpy as np
 from keras import layers, ops
 
 from keras_vae.part import register
-from keras_vae.priors import Prior
+from keras_vae.priors import FromNoise, Prior, one_of, uniform
 from keras_vae.validation import positive_integer
 
 
@@ -25,6 +25,10 @@ class UniformCodes(Prior):
         self.num_codes = positive_integer(num_codes, "num_codes", "the size of the codebook")
         self.space = f"{num_latents} codes of {num_codes}"
 
+    def build(self, code_shape):
+        super().build(code_shape)
+        self.noise_dim = 2 * self.num_latents
+
     def given(self, vae, condition=None):
         return CodesOf(self, vae.posterior)
 
@@ -34,10 +38,15 @@ class UniformCodes(Prior):
             self.num_codes
         )
 
+    def codes_from_noise(self, noise):
+        """Codes, integers (B, N), from standard normal noise (B, 2N)."""
+        pairs = ops.reshape(noise, (-1, self.num_latents, 2))
+        return one_of(self.num_codes, uniform(pairs))
+
     def sample_codes(self, num_samples, seed, temperature=1.0):
         """Codes, integers (num_samples, N)."""
-        shape = (num_samples, self.num_latents)
-        return keras.random.randint(shape, 0, self.num_codes, seed=seed)
+        noise = keras.random.normal((num_samples, self.noise_dim), seed=seed)
+        return self.codes_from_noise(noise)
 
 
 @register
@@ -81,6 +90,9 @@ class AutoregressiveCodes(UniformCodes):
         log_p = ops.take_along_axis(self._log_probs(flat), flat[..., None], axis=-1)[..., 0]
         return ops.reshape(ops.sum(log_p, axis=-1), shape[:-1])
 
+    def codes_from_noise(self, noise):
+        raise NotImplementedError("AutoregressiveCodes draws one code after the other")
+
     def sample_codes(self, num_samples, seed, temperature=1.0):
         codes = np.zeros((num_samples, self.num_latents), "int32")
         for i in range(self.num_latents):
@@ -95,7 +107,7 @@ class AutoregressiveCodes(UniformCodes):
         return ops.log_softmax(self.logits(self.recurrent(x)), axis=-1)
 
 
-class CodesOf:
+class CodesOf(FromNoise):
     """A prior of codes for the codebook of a posterior, with the methods of a prior of z."""
 
     def __init__(self, prior, posterior):
@@ -104,7 +116,11 @@ class CodesOf:
     def log_prob(self, z):
         return self.prior.log_prob_of(ops.stop_gradient(self.posterior.indices(z)))
 
+    def from_noise(self, noise, temperature=1.0):
+        return self._vectors(self.prior.codes_from_noise(noise))
+
     def sample(self, num_samples, seed, temperature=1.0):
-        codes = self.prior.sample_codes(num_samples, seed, temperature)
-        vectors = self.posterior.vectors(codes)
-        return ops.reshape(vectors, (num_samples, self.posterior.latent_dim))
+        return self._vectors(self.prior.sample_codes(num_samples, seed, temperature))
+
+    def _vectors(self, codes):
+        return ops.reshape(self.posterior.vectors(codes), (-1, self.posterior.latent_dim))

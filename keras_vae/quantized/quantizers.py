@@ -7,7 +7,7 @@ from keras import ops
 
 from keras_vae import objectives, replicas
 from keras_vae.metrics import CodeUsage
-from keras_vae.part import register
+from keras_vae.part import argmax, register
 from keras_vae.penalties import Penalty
 from keras_vae.posteriors import Posterior
 from keras_vae.quantized.codes import UniformCodes
@@ -267,7 +267,7 @@ class VectorQuantizer(Quantizer):
 def _nearest(codes, features):
     """Indices of the codes (C, d) nearest to features (…, d)."""
     products = ops.matmul(features, ops.transpose(codes))
-    return ops.argmin(ops.sum(ops.square(codes), axis=1) - 2.0 * products, axis=-1)
+    return argmax(2.0 * products - ops.sum(ops.square(codes), axis=1))
 
 
 def rotated(features, codes):
