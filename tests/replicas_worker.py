@@ -89,7 +89,7 @@ CASES = {
     "global_clipnorm": case(lambda: SGD(0.05, global_clipnorm=0.05)),
     "clipvalue": case(lambda: SGD(0.05, clipvalue=0.02)),
     "gradient norm guard": case(
-        lambda: optimizers.GradientNormGuard(SGD(0.05), max_norm=0.42), rows=SHORT
+        lambda: optimizers.GradientNormGuard(SGD(0.05), max_norm=2.0), rows=SHORT
     ),
     "EMA": case(lambda: SGD(0.05, use_ema=True, ema_momentum=0.7)),
     "steps_per_execution": case(lambda: SGD(0.05), steps=3),
