@@ -42,9 +42,10 @@ def litert(name):
     return runner(x=x)["output_0"]
 
 
+served = tf.saved_model.load(str(output / "saved_model"))
 session = onnxruntime.InferenceSession(str(output / "onnx" / "encode.onnx"))
 found = {
-    "saved_model": tf.saved_model.load(str(output / "saved_model")).encode(x).numpy(),
+    "saved_model": served.encode(x).numpy(),
     "onnx/encode.onnx": session.run(None, {session.get_inputs()[0].name: x})[0],
     "vae.tflite": litert("vae.tflite"),
     "dynamic.tflite": litert("dynamic.tflite"),
@@ -52,7 +53,7 @@ found = {
 }
 print(f"Error of the codes, whose standard deviation is {codes.std():.3f}:")
 for name, values in found.items():
-    error, size = np.abs(values - codes), 0
+    error = np.abs(values - codes)
     files = [p for p in [output / name, *(output / name).rglob("*")] if p.is_file()]
     size = sum(p.stat().st_size for p in files) / 1024
     print(f"{name:18} mean {error.mean():.1e}, largest {error.max():.1e}, {size:6.0f} kB")

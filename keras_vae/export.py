@@ -17,6 +17,9 @@ from keras_vae import saving
 FORMATS = {"tf_saved_model": "", "onnx": ".onnx", "litert": ".tflite"}
 """Names, as those of Keras, and the ends of their files."""
 
+BACKENDS = {"tensorflow": tuple(FORMATS), "jax": ("tf_saved_model",), "torch": ("onnx",)}
+"""The formats that each backend can write with a free batch size."""
+
 COMPONENTS = {
     "encoder": {"encode": "mean_code"},
     "decoder": {"decode": "decode"},
@@ -83,7 +86,8 @@ class _Exported(keras.Model):
 
     def __init__(self, parts, function):
         super().__init__(name="exported", dtype="float32")
-        self.parts, self.function = parts, function
+        self.encoder, self.posterior, self.prior, self.decoder, self.likelihood = parts
+        self.function = function
         self.built = True
 
     def call(self, inputs):
@@ -252,11 +256,11 @@ def _check(vae, filepath, format, component, quantize, representative_data):
             f"{None if representative_data is None else type(representative_data).__name__}"
         )
     backend = keras.backend.backend()
-    if format == "litert" and backend != "tensorflow":
+    if format not in BACKENDS.get(backend, ()):
         raise ValueError(
-            "`format` 'litert' must be exported with KERAS_BACKEND=tensorflow, as the converters "
-            "of other backends fix the batch size; the saved `.keras` file loads there. "
-            f"Received: format='litert', backend={backend!r}"
+            f"`format` must be one of {BACKENDS.get(backend, ())} with KERAS_BACKEND={backend}; the "
+            "saved `.keras` file loads, and exports to all, with KERAS_BACKEND=tensorflow. "
+            f"Received: format={format!r}"
         )
     if any(v.dtype in ("float16", "bfloat16") for v in vae.weights):
         raise ValueError(

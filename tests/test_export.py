@@ -1,6 +1,8 @@
 """Exported files, read by the runtimes that they are for in processes without keras_vae."""
 
 import json
+import os
+import pathlib
 import subprocess
 import sys
 
@@ -12,6 +14,7 @@ from checks import binary, dtype_policy, small_vae
 from keras_vae import VAE, posteriors, priors, quantized
 from keras_vae import __main__ as cli
 
+ROOT = pathlib.Path(__file__).parents[1]
 ROWS = 3
 NAMES = ("encode", "decode", "reconstruct", "generate")
 PATHS = {"tf_saved_model": "saved_model", "onnx": "onnx", "litert": "model.tflite"}
@@ -129,6 +132,29 @@ def test_the_runtime_computes_what_the_model_does(folder, format):
         assert error < (5e-3 if case.startswith("half") else 1e-5), case  # half: in float32 there
         assert operations > 3
         assert not random, case
+
+
+@pytest.mark.parametrize(("backend", "format"), [("jax", "tf_saved_model"), ("torch", "onnx")])
+def test_other_backends(tmp_path, backend, format):
+    pytest.importorskip(backend, reason=f"{backend} is not installed")
+    code = f"""
+import keras, numpy as np
+from keras_vae import VAE, networks
+vae = VAE(networks.dense_encoder((5,), (8,)), networks.dense_decoder(2, (5,), (8,)))
+vae.export(r"{tmp_path / PATHS[format]}", "{format}", verbose=False)
+for name in ("encode", "decode"):
+    x = np.random.default_rng(0).uniform(size=(3, 5 if name == "encode" else 2)).astype("float32")
+    output = getattr(vae, name)(x)
+    np.savez(rf"{tmp_path}/{{name}}.npz", a=x, output=output)
+"""
+    environment = os.environ | {"KERAS_BACKEND": backend, "PYTHONPATH": str(ROOT)}
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True, timeout=300)
+    reader = READER.format(load=READERS[format]).replace("*/*.npz", "*.npz")
+    command = [sys.executable, "-c", reader, str(tmp_path)]
+    result = subprocess.run(command, capture_output=True, text=True, check=True, timeout=300)
+    found = json.loads(result.stdout.splitlines()[-1])
+    assert len(found) == 2
+    assert max(error for error, *_ in found.values()) < 1e-5
 
 
 def test_export_leaves_the_model_and_its_precision_alone(tmp_path):

@@ -31,7 +31,7 @@ def _tiny(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
 
 
-PAGES = ("index", "parts", "saving", "judging", "promises")
+PAGES = ("index", "parts", "saving", "export", "judging", "promises")
 
 
 @pytest.mark.parametrize("path", ["README.md", *(f"docs/{page}.md" for page in PAGES)])
