@@ -73,6 +73,13 @@ MASK = RNG.random(X.shape) > 0.3
 INCOMPLETE = {"x": np.where(MASK, X, np.nan), "mask": MASK, "condition": np.arange(103) % 3}
 
 
+def with_an_outlier():
+    """The only row of the third batch has a gradient that is a thousand times as long."""
+    x = X.copy()
+    x[32] *= 1e3
+    return x
+
+
 def overflowing():
     """Finite in float32; in float16 the second half of the first batch is infinite."""
     x = X[:32].copy()
@@ -89,7 +96,10 @@ CASES = {
     "global_clipnorm": case(lambda: SGD(0.05, global_clipnorm=0.05)),
     "clipvalue": case(lambda: SGD(0.05, clipvalue=0.02)),
     "gradient norm guard": case(
-        lambda: optimizers.GradientNormGuard(SGD(0.05), max_norm=2.0), rows=SHORT
+        lambda: optimizers.GradientNormGuard(SGD(0.01), max_norm=50.0),
+        rows=SHORT,
+        x=with_an_outlier(),
+        likelihood=lambda: likelihoods.Normal(1.0),
     ),
     "EMA": case(lambda: SGD(0.05, use_ema=True, ema_momentum=0.7)),
     "steps_per_execution": case(lambda: SGD(0.05), steps=3),

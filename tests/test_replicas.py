@@ -89,9 +89,8 @@ def test_each_classic_mistake_is_noticed(results, name, count, mistake):
 
 
 def test_a_guard_skips_the_same_steps(results):
-    one, two = (results[f"gradient norm guard|{count}||skipped"] for count in (0, 2))
-    assert one == two
-    assert 0 < one < 9
+    for count in (0, 2):
+        assert results[f"gradient norm guard|{count}||skipped"] == 3  # one in each epoch
 
 
 def test_an_overflow_on_one_replica_skips_the_step_on_all(results):
