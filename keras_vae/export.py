@@ -258,8 +258,8 @@ def _check(vae, filepath, format, component, quantize, representative_data):
     backend = keras.backend.backend()
     if format not in BACKENDS.get(backend, ()):
         raise ValueError(
-            f"`format` must be one of {BACKENDS.get(backend, ())} with KERAS_BACKEND={backend}; the "
-            "saved `.keras` file loads, and exports to all, with KERAS_BACKEND=tensorflow. "
+            f"`format` must be one of {BACKENDS.get(backend, ())} with KERAS_BACKEND={backend}; "
+            "the saved `.keras` file loads, and exports to all, with KERAS_BACKEND=tensorflow. "
             f"Received: format={format!r}"
         )
     if any(v.dtype in ("float16", "bfloat16") for v in vae.weights):
