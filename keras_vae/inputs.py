@@ -64,6 +64,12 @@ class CheckedModel(Trainer):
                 f"Received: a model compiled with a loss, in `{verb}`"
             )
 
+        if keras.backend.backend() == "torch" and self.compiled and self.jit_compile:
+            raise ValueError(
+                "`jit_compile` must be left out of `compile` on torch, because torch.compile "
+                f"cannot trace the likelihoods. Received: jit_compile=True, in `{verb}`"
+            )
+
     def _check_data(self, call, argument="x"):
         """x, y and sample_weight as Keras should get them, or ValueError."""
         x, y, weights = call.get("x"), call.get("y"), call.get("sample_weight")

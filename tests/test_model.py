@@ -146,3 +146,11 @@ def test_a_decoder_for_another_latent_size_is_refused():
     encoder, decoder = networks.dense_encoder((6,)), networks.dense_decoder(3, (6,))
     with pytest.raises(ValueError, match=r"`decoder` must take codes.*Received"):
         keras_vae.VAE(encoder, decoder, keras_vae.posteriors.DiagonalNormal(2))
+
+
+@pytest.mark.skipif(keras.backend.backend() != "torch", reason="of torch")
+def test_torch_compile_is_refused():
+    vae = keras_vae.recipes.vae((6,))
+    vae.compile("adam", jit_compile=True)
+    with pytest.raises(ValueError, match="`jit_compile` must be left out"):
+        vae.fit(np.zeros((4, 6), "float32"), verbose=0)
