@@ -8,10 +8,10 @@ weights fixed, the discriminator's loss the codes, and `TwoOptimizers` gives eac
 import keras
 from keras import ops
 
-from keras_vae import priors, replicas
+from keras_vae import replicas
 from keras_vae.model import VAE
 from keras_vae.part import register
-from keras_vae.penalties import Penalty
+from keras_vae.penalties import Penalty, check_one_prior
 
 
 class Adversary(Penalty):
@@ -138,12 +138,7 @@ class PriorAdversary(Adversary):
 
     def check_model(self, vae):
         super().check_model(vae)
-        if isinstance(vae.prior, priors.ConditionalNormal):
-            raise ValueError(
-                "`penalties` with a PriorAdversary must go with a prior that is the same for all "
-                "examples, because it compares the codes of the batch with draws from one. "
-                f"Received: prior={type(vae.prior).__name__}"
-            )
+        check_one_prior(self, vae.prior)
 
     def judgement(self, logits):
         return ops.softplus(logits)

@@ -29,6 +29,16 @@ class Penalty(Part):
         raise NotImplementedError
 
 
+def check_one_prior(penalty, prior):
+    """Refuses a prior of each example's own for a penalty that compares codes with its draws."""
+    if isinstance(prior, priors.ConditionalNormal):
+        raise ValueError(
+            f"`penalties` with {type(penalty).__name__} must go with a prior that is the same for "
+            "all examples, because it compares the codes of the batch with draws from one. "
+            f"Received: prior={type(prior).__name__}"
+        )
+
+
 @register
 class TotalCorrelation(Penalty):
     """KL(q(z) || Π_d q(z_d)), estimated from minibatches: are the latent dimensions independent?
@@ -212,12 +222,7 @@ class MMD(Penalty):
         self.scale = number_or_schedule(scale, "scale", "the spread of the prior", positive=True)
 
     def check_model(self, vae):
-        if isinstance(vae.prior, priors.ConditionalNormal):
-            raise ValueError(
-                "`penalties` with an MMD must go with a prior that is the same for all examples, "
-                "because it compares the codes of the batch with draws from one. "
-                f"Received: prior={type(vae.prior).__name__}"
-            )
+        check_one_prior(self, vae.prior)
 
     def value(self, terms):
         codes = replicas.all_gather(terms.z[0])
