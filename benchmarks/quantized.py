@@ -1,4 +1,4 @@
-"""VQ-VAE and FSQ on Fashion-MNIST: reconstruction and usage, with and without restarts.
+"""VQ-VAE, FSQ and Gumbel-VQ on Fashion-MNIST: reconstruction and usage, with and without restarts.
 
     python benchmarks/quantized.py --images 60000 --epochs 5
 
@@ -22,6 +22,7 @@ QUANTIZERS = {
     "VQ, learned, restarts": lambda: quantized.VectorQuantizer(49, decay=None),
     "VQ, residual, depth 4": lambda: quantized.VectorQuantizer(49, depth=4),
     "FSQ 8 x 8 x 8": lambda: quantized.FiniteScalarQuantizer(49, (8, 8, 8)),
+    "Gumbel-VQ": lambda: quantized.GumbelQuantizer(49),
 }
 
 

@@ -312,7 +312,7 @@ class VAE(Inference):
                 fitted.compile(self.optimizer.from_config(self.optimizer.get_config()))
         parts = (self.encoder, self.decoder, self.posterior, self.likelihood)
         held = [variable for part in parts for variable in part.trainable_variables]
-        if validation.is_array(x):
+        if validation.is_array(x) and type(prior).start_from is not priors.Prior.start_from:
             prior.start_from(self.encode(_first_rows(x, 10_000), sample=True), self.seed)
         self.posterior.frozen = True
         for variable in held:

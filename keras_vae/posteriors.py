@@ -329,7 +329,10 @@ class Categorical(Posterior):
         self.logits_layer = self._dense(self.latent_dim, features_shape, "logits")
 
     def call(self, features):
-        logits = ops.reshape(self.logits_layer(features), (-1, *self._shape))
+        return self.distribution(ops.reshape(self.logits_layer(features), (-1, *self._shape)))
+
+    def distribution(self, logits):
+        """`q` of logits (B, variables, classes)."""
         return {"log_probs": ops.log_softmax(bounded(logits, 50.0, 50.0), axis=-1)}
 
     @property

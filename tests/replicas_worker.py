@@ -190,6 +190,9 @@ CASES = {
         posterior=lambda: quantized.VectorQuantizer(4, 5, 2, restart=0.5, depth=2),
         penalties=lambda: [quantized.Commitment()],
     ),
+    "gumbel quantizer": case(
+        lambda: SGD(0.05), posterior=lambda: quantized.GumbelQuantizer(4, 5, 2)
+    ),
     "mixed_float16": case(lambda: SGD(0.05, clipnorm=0.05), policy="mixed_float16"),
     "overflow on one replica": case(
         lambda: SGD(0.05),

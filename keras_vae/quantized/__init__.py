@@ -1,12 +1,13 @@
 """Discrete codes: vector quantisation, finite scalar quantisation, and priors over the codes.
 
-A quantised model is a `VAE` whose posterior puts all its mass on one sequence of N codes out of
-num_codes each. Its KL under the uniform prior is N log num_codes nats, so that the ELBO is an
-honest bound; `vae.fit_prior(x, AutoregressiveCodes())` learns how the codes are spread, and
-`generate` then draws from that.
+A quantised model is a `VAE` whose posterior is over sequences of N codes out of num_codes each.
+Most put all their mass on one: its KL under the uniform prior is N log num_codes nats, so that the
+ELBO is an honest bound; `vae.fit_prior(x, AutoregressiveCodes(…))` learns how the codes are spread,
+and `generate` then draws from that.
 """
 
 from keras_vae.quantized.codes import AutoregressiveCodes, UniformCodes
+from keras_vae.quantized.gumbel import GumbelQuantizer
 from keras_vae.quantized.quantizers import (
     Commitment,
     FiniteScalarQuantizer,
@@ -19,6 +20,7 @@ __all__ = [
     "AutoregressiveCodes",
     "Commitment",
     "FiniteScalarQuantizer",
+    "GumbelQuantizer",
     "Quantizer",
     "UniformCodes",
     "VectorQuantizer",

@@ -3,7 +3,6 @@
 import math
 
 import keras
-import numpy as np
 from keras import layers, ops
 
 from keras_vae.part import register
@@ -94,11 +93,14 @@ class AutoregressiveCodes(UniformCodes):
         raise NotImplementedError("AutoregressiveCodes draws one code after the other")
 
     def sample_codes(self, num_samples, seed, temperature=1.0):
-        codes = np.zeros((num_samples, self.num_latents), "int32")
+        state = [ops.zeros((num_samples, self.units))]
+        codes = [ops.full((num_samples,), self.num_codes, dtype="int32")]
         for i in range(self.num_latents):
-            log_p = self._log_probs(ops.convert_to_tensor(codes))[:, i] / max(temperature, 1e-6)
-            codes[:, i] = ops.convert_to_numpy(keras.random.categorical(log_p, 1, seed=seed))[:, 0]
-        return ops.convert_to_tensor(codes)
+            x = self.embedding(codes[-1]) + self.places(ops.full((1,), i, dtype="int32"))
+            x, state = self.recurrent.cell(x, state)
+            log_p = ops.log_softmax(self.logits(x), axis=-1) / max(temperature, 1e-6)
+            codes.append(keras.random.categorical(log_p, 1, dtype="int32", seed=seed)[:, 0])
+        return ops.stack(codes[1:], axis=1)
 
     def _log_probs(self, codes):
         """log p(code_i = c | those before), (B, N, num_codes)."""

@@ -1,4 +1,4 @@
-"""Posteriors that put all their mass on one sequence of codes, and the penalty that binds them."""
+"""Posteriors over sequences of codes, and the penalty that binds features to theirs."""
 
 import math
 
@@ -196,13 +196,13 @@ class VectorQuantizer(Quantizer):
         left, parts = super().call(features)["features"], []
         for codes in self._codebooks():
             parts.append(left)
-            left = left - ops.stop_gradient(ops.take(codes, _nearest(codes, left), axis=0))
+            left = left - ops.stop_gradient(ops.take(codes, nearest_code(codes, left), axis=0))
         parts = ops.stack(parts, axis=2)
         return {"features": ops.reshape(parts, (-1, self.length, self.code_dim))}
 
     def nearest(self, features):
         parts = ops.reshape(features, (-1, self.depth, self.code_dim))
-        found = [_nearest(codes, parts[:, i]) for i, codes in enumerate(self._codebooks())]
+        found = [nearest_code(codes, parts[:, i]) for i, codes in enumerate(self._codebooks())]
         return ops.reshape(ops.stack(found, axis=1), ops.shape(features)[:-1])
 
     def vectors(self, indices):
@@ -228,7 +228,7 @@ class VectorQuantizer(Quantizer):
         learned = []
         for codes, count in zip(self._codebooks(), counts, strict=True):
             codes, count = self._learned(codes, count, left, seed)
-            left = left - ops.take(codes, _nearest(codes, left), axis=0)
+            left = left - ops.take(codes, nearest_code(codes, left), axis=0)
             learned.append((codes, count))
         codes, counts = zip(*learned, strict=True)
         self.codebook.assign(ops.concatenate(codes))
@@ -236,7 +236,7 @@ class VectorQuantizer(Quantizer):
 
     def _learned(self, codes, count, features, seed):
         """The codes and counts after a step with features (rows, code_dim)."""
-        one_hot = ops.one_hot(_nearest(codes, features), self.num_codes)
+        one_hot = ops.one_hot(nearest_code(codes, features), self.num_codes)
         number = replicas.all_sum(ops.sum(one_hot, axis=0))
         total = replicas.all_sum(ops.matmul(ops.transpose(one_hot), features))
         decay = 0.99 if self.decay is None else self.decay
@@ -264,7 +264,7 @@ class VectorQuantizer(Quantizer):
         return list(ops.unstack(ops.reshape(self.codebook, shape), axis=0))
 
 
-def _nearest(codes, features):
+def nearest_code(codes, features):
     """Indices of the codes (C, d) nearest to features (…, d)."""
     products = ops.matmul(features, ops.transpose(codes))
     return argmax(2.0 * products - ops.sum(ops.square(codes), axis=1))
