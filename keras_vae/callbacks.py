@@ -279,7 +279,8 @@ class Backup(keras.callbacks.Callback):
 def _scalars(callback):
     """The counters of a callback: its attributes that are numbers, text or None."""
     kinds = (numbers.Real, str, bool, type(None))
-    found = {k: v for k, v in vars(callback).items() if isinstance(v, kinds)}
+    # Keras turns the sign of min_delta at the first value it sees, in each process
+    found = {k: v for k, v in vars(callback).items() if isinstance(v, kinds) and k != "min_delta"}
     return {k: v.item() if isinstance(v, np.generic) else v for k, v in found.items()}
 
 

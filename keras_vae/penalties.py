@@ -136,7 +136,7 @@ class Perceptual(Penalty):
     def value(self, terms):
         target = ops.cast(terms.target, "float32")
         difference = self.network(target) - self.network(terms.reconstruction())
-        return ops.sum(ops.square(difference), axis=range(1, len(difference.shape)))
+        return ops.sum(ops.square(difference), axis=tuple(range(1, len(difference.shape))))
 
 
 @register

@@ -33,11 +33,11 @@ class Crash(keras.callbacks.Callback):
             raise OSError("power cut")
 
 
-def run(folder, epochs=12, crash_at=None, patience=3):
+def run(folder, epochs=12, crash_at=None, patience=3, min_delta=0.02):
     """A new process' worth of training with everything that counts epochs."""
     vae = model()
     stop = keras.callbacks.EarlyStopping(
-        "val_loss", mode="min", patience=patience, min_delta=0.02, restore_best_weights=True
+        "val_loss", mode="min", patience=patience, min_delta=min_delta, restore_best_weights=True
     )
     plateau = keras.callbacks.ReduceLROnPlateau("val_loss", mode="min", patience=1, min_delta=0.05)
     others = [Crash(crash_at)] if crash_at is not None else [keras.callbacks.Callback()]
@@ -55,13 +55,20 @@ def run(folder, epochs=12, crash_at=None, patience=3):
 def test_a_crashed_run_goes_on_with_all_its_counters(tmp_path):
     whole, stopped = run(tmp_path / "whole")
     assert 2 < stopped.stopped_epoch < 11  # or the test shows nothing
-    for epoch in (0, 2, stopped.stopped_epoch - 1):
+    for epoch in {0, 2, stopped.stopped_epoch - 1}:
         with pytest.raises(OSError, match="power cut"):
             run(tmp_path / str(epoch), crash_at=epoch)
         again, stop = run(tmp_path / str(epoch))
         assert (stop.stopped_epoch, stop.best) == (stopped.stopped_epoch, stopped.best)
         for a, b in zip(whole.get_weights(), again.get_weights(), strict=True):
             np.testing.assert_array_equal(a, b)
+
+
+def test_after_a_crash_only_improvements_past_min_delta_count(tmp_path):
+    with pytest.raises(OSError, match="power cut"):
+        run(tmp_path, crash_at=1, min_delta=1e3)
+    _, stop = run(tmp_path, min_delta=1e3)  # none is large enough
+    assert (stop.best_epoch, stop.stopped_epoch) == (0, 3)
 
 
 def test_a_run_that_has_ended_is_not_trained_further(tmp_path):

@@ -98,7 +98,8 @@ def check_combination(names, path):
     for _ in range(3):
         loss, gradients = check_gradients(vae, x)
         assert np.isfinite(loss)
-        found = [(g, w) for g, w in zip(gradients, weights, strict=True) if g is not None]
+        pairs = zip(gradients, weights, strict=True)
+        found = [(keras.ops.convert_to_tensor(g), w) for g, w in pairs if g is not None]
         vae.optimizer.apply(*zip(*found, strict=True))
     vae.save(path)
     expected = vae.elbo(x)

@@ -9,6 +9,7 @@ from keras_vae import objectives, penalties, posteriors, priors, schedules
 RNG = np.random.default_rng(0)
 MEAN, LOG_VARIANCE = RNG.normal(size=(2, 7, 3)).astype("float32")
 Q = {"mean": MEAN, "log_variance": LOG_VARIANCE}
+tensor = keras.ops.convert_to_tensor
 Z = (MEAN + np.exp(0.5 * LOG_VARIANCE) * RNG.normal(size=(7, 3))).astype("float32")
 
 
@@ -17,11 +18,11 @@ def terms(q=Q, z=Z, weights=None, prior=None):
     weights = np.ones(len(z), "float32") if weights is None else np.float32(weights)
     return objectives.Terms(
         *[None] * 4,
-        z=z[None],
-        q=q,
+        z=tensor(z[None]),
+        q={key: tensor(value) for key, value in q.items()},
         posterior=posterior,
         prior=prior,
-        weights=weights,
+        weights=tensor(weights),
         log_joint=None,
         seed=keras.random.SeedGenerator(0),
     )
@@ -64,7 +65,7 @@ def test_stratified_sampling_is_unbiased_in_the_order_of_the_batch():
     for _ in range(400):  # example 0, and three of the six others in any order
         rows = [0, *1 + rng.permutation(6)[:3]]
         q = {key: value[rows] for key, value in Q.items()}
-        weights = np.exp(penalty._log_weights(terms(q, Z[rows])))[0]
+        weights = np.exp(np.asarray(penalty._log_weights(terms(q, Z[rows]))))[0]
         densities = np.exp(stats.norm(q["mean"], np.exp(0.5 * q["log_variance"])).logpdf(z).sum(1))
         estimates.append(np.sum(weights * densities))
     error = np.std(estimates) / np.sqrt(400)
@@ -186,7 +187,7 @@ def test_the_perceptual_distance_is_that_of_the_features():
     target, mean = RNG.random((2, 7, 6)).astype("float32")
     network = keras.Sequential([keras.Input((6,)), keras.layers.Dense(4, use_bias=False)])
     penalty = penalties.Perceptual(network, weight=2.0)
-    seen = terms()._replace(target=target, reconstruction=lambda: mean)
+    seen = terms()._replace(target=tensor(target), reconstruction=lambda: tensor(mean))
     matrix = keras.ops.convert_to_numpy(network.layers[0].kernel)
     expected = 2.0 * np.linalg.norm((target - mean) @ matrix, axis=1) ** 2
     np.testing.assert_allclose(penalty.loss(seen, 0), expected, rtol=1e-4)
