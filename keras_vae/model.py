@@ -114,6 +114,8 @@ class VAE(Inference):
         self.target_shape = self.likelihood.example_shape(raw.shape[1:])
         build_once(self.prior, code.shape)
         build_once(self.likelihood, raw.shape)
+        for part in (self.objective, *self.penalties):  # or Keras reads a batch to build them
+            build_once(part, code.shape)
         self._check_parts()
         self.built = True
 

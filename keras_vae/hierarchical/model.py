@@ -11,7 +11,7 @@ from keras_vae import objectives, validation
 from keras_vae import random as noise
 from keras_vae.hierarchical.ladder import TopDown
 from keras_vae.model import VAE
-from keras_vae.part import register
+from keras_vae.part import build_once, register
 from keras_vae.posteriors import normal_log_prob
 
 
@@ -86,8 +86,8 @@ class HierarchicalVAE(VAE):
         ladder.build()
         self.x_shape = tuple(input_shape[1:])
         self.target_shape = self.likelihood.example_shape(ladder.output_shape)
-        if not self.likelihood.built:
-            self.likelihood.build((None, *ladder.output_shape))
+        build_once(self.likelihood, (None, *ladder.output_shape))
+        build_once(objective, (None, sum(ladder.sizes)))
         objective.check_model(self)
         self.built = True
 
