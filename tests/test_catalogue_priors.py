@@ -29,7 +29,9 @@ def test_a_vamp_prior_is_the_mixture_of_the_posteriors_of_its_inputs():
     prior, normals = vamp()
     z = RNG.normal(size=(4, 5, 1)).astype("float32")
     expected = special.logsumexp(normals.logpdf(z), axis=-1) - np.log(3)
-    np.testing.assert_allclose(prior.log_prob(keras.ops.convert_to_tensor(z)), expected, rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(
+        prior.log_prob(keras.ops.convert_to_tensor(z)), expected, rtol=1e-3, atol=1e-3
+    )
 
 
 def test_draws_of_a_vamp_prior_follow_it():

@@ -105,7 +105,12 @@ ELSEWHERE = {
     *("Planar", "Coupling", "Autoregressive"),  # inside others here
     *("UniformCategorical", "UniformSphere"),  # the defaults of two posteriors here
     *("Mixed", "VampPrior"),  # of one shape of x only, below
-    *("VectorQuantizer", "FiniteScalarQuantizer", "GumbelQuantizer", "Commitment"),  # in test_quantized.py
+    *(
+        "VectorQuantizer",
+        "FiniteScalarQuantizer",
+        "GumbelQuantizer",
+        "Commitment",
+    ),  # in test_quantized.py
     *("UniformCodes", "AutoregressiveCodes"),  # there too
     "Perceptual",  # in test_penalties.py
     "AutoregressiveSequence",  # in test_sequences.py

@@ -176,6 +176,18 @@ def test_the_model_learns_what_is_certain():
     np.testing.assert_array_equal((made[:, :1] + np.arange(STEPS)) % 3, made)
 
 
+def test_a_metric_compares_with_the_mean_of_the_weights_as_they_are():
+    likelihood = likelihoods.AutoregressiveSequence(likelihoods.Normal(), (STEPS, 1), units=5)
+    vae = small(likelihood)
+    vae.compile("adam", metrics=["mse"])
+    x = RNG.integers(0, TOKENS, (20, STEPS, 1)).astype("float32")
+    vae.fit(x, verbose=0)
+    vae.evaluate(x, verbose=0)
+    likelihood.to_raw.set_weights([np.zeros((5, 1)), np.full(1, 0.7)])
+    logs = vae.evaluate(x, verbose=0, return_dict=True)
+    assert logs["mse"] == pytest.approx(np.mean((x - 0.7) ** 2), rel=1e-5)
+
+
 def test_what_does_not_fit_is_refused():
     with pytest.raises(ValueError, match=r"`word_dropout` must be.*Received: word_dropout=1"):
         of_tokens(word_dropout=1)

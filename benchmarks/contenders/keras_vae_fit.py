@@ -1,0 +1,11 @@
+"""`recipes.seed_vae` through `fit`, on the backend of KERAS_BACKEND."""
+
+import keras
+
+import keras_vae
+
+
+def prepare(x, batch):
+    vae = keras_vae.recipes.seed_vae(seed=0)
+    vae.compile(keras.optimizers.Adam(1e-3))
+    return lambda: vae.fit(x, batch_size=batch, verbose=0)

@@ -1,0 +1,37 @@
+"""One contender of `benchmarks/speed.py`, in a process of its own.
+
+    python worker.py NAME BATCH IMAGES FILE.npy
+
+Trains once over the images to warm up and prints `ready`; then, for each line it reads, trains over
+them once more and prints wall seconds, CPU seconds, and the largest memory so far in MB, as JSON.
+"""
+
+import importlib
+import json
+import resource
+import sys
+import time
+
+import numpy as np
+
+
+def cpu_seconds():
+    kinds = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    return sum(u.ru_utime + u.ru_stime for u in map(resource.getrusage, kinds))
+
+
+def main(name, batch, images, path):
+    x = np.load(path)[: int(images)]
+    epoch = importlib.import_module(name).prepare(x, int(batch))
+    epoch()
+    print("ready", flush=True)
+    for _ in sys.stdin:
+        wall, cpu = time.perf_counter(), cpu_seconds()
+        epoch()
+        found = {"wall": time.perf_counter() - wall, "cpu": cpu_seconds() - cpu}
+        found["peak_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        print(json.dumps(found), flush=True)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,238 @@
+"""Training speed on Fashion-MNIST: ours, loops by hand, other libraries, and the machine's limit.
+
+    python benchmarks/speed.py
+    python benchmarks/speed.py --batch 32 128 512 --json speed.json
+    python benchmarks/speed.py --compare speed.json
+
+Protocol: every contender trains the article's networks (`recipes.seed_vae`, 2 latents, float32,
+Adam) on the same images and batches, in a process of its own that has trained over them once
+before. They train in turn, A B C A B C, so that a busy machine slows all. Times are of whole
+epochs, loading and logs included. Images a second are the median over the rounds; the ratio is
+the median of the rounds' ratios to the loop by hand in TensorFlow, in wall time and in CPU time.
+The limit: floating-point operations of a step, three times those of the forward pass, over the
+rate of a product of 2048 x 2048 matrices measured in the same rounds.
+
+The libraries of other contenders are installed from `contenders/requirements` into virtual
+environments under `--environments`; where that fails, the row says why. `--compare` ends with
+status 1 where a ratio has fallen by more than 5 %.
+"""
+
+import argparse
+import json
+import math
+import os
+import pathlib
+import statistics
+import subprocess
+import sys
+import tempfile
+
+import numpy as np
+
+HERE = pathlib.Path(__file__).parent / "contenders"
+CONTENDERS = {  # title: (module, requirements or None, environment variables)
+    "keras_vae, `fit`": ("keras_vae_fit", None, {"KERAS_BACKEND": "tensorflow"}),
+    "TensorFlow, loop by hand": ("tensorflow_loop", None, {"KERAS_BACKEND": "tensorflow"}),
+    "Keras, own `train_step`": ("keras_step", None, {"KERAS_BACKEND": "tensorflow"}),
+    "keras_vae on JAX": ("keras_vae_fit", None, {"KERAS_BACKEND": "jax"}),
+    "keras_vae on torch": ("keras_vae_fit", None, {"KERAS_BACKEND": "torch"}),
+    "JAX, loop by hand": ("jax_loop", "jax", {}),
+    "PyTorch, loop by hand": ("torch_loop", "torch", {}),
+    "pythae 0.1.2, its trainer": ("pythae_trainer", "pythae", {}),
+    "matrix product": ("matrix_product", None, {}),
+}
+BASELINE, LIMIT = "TensorFlow, loop by hand", "matrix product"
+
+
+class Worker:
+    """A contender's process: `epoch()` trains once over the images, and says how long it took."""
+
+    def __init__(self, title, batch, images, data, environments):
+        module, requirements, environment = CONTENDERS[title]
+        python = interpreter(requirements, environments) if requirements else sys.executable
+        command = [python, str(HERE / "worker.py"), module, str(batch), str(images), str(data)]
+        path = os.pathsep.join([str(HERE.parents[1]), str(HERE), os.environ.get("PYTHONPATH", "")])
+        environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": path} | environment
+        self.errors = tempfile.TemporaryFile("w+")  # noqa: SIM115
+        self.process = subprocess.Popen(
+            command,
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self.errors,
+            text=True,
+        )
+        self._line("ready")
+
+    def epoch(self):
+        self.process.stdin.write("go\n")
+        self.process.stdin.flush()
+        return json.loads(self._line("{"))
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait()
+
+    def _line(self, start):
+        """The next line that begins like this: libraries print too."""
+        for line in self.process.stdout:
+            if line.startswith(start):
+                return line
+        self.errors.seek(0)
+        raise RuntimeError((self.errors.read().strip().splitlines() or ["it ended"])[-1])
+
+
+def interpreter(requirements, environments):
+    """The Python of the virtual environment with these requirements, made if need be."""
+    folder = environments / requirements
+    python = folder / "bin" / "python"
+    if not (folder / "installed").exists():
+        file = HERE / "requirements" / f"{requirements}.txt"
+        for command in (
+            [sys.executable, "-m", "venv", "--clear", str(folder)],
+            [str(python), "-m", "pip", "install", "--quiet", "-r", str(file)],
+        ):
+            result = subprocess.run(command, capture_output=True, text=True)
+            if result.returncode:
+                raise RuntimeError((result.stderr.strip().splitlines() or ["no reason"])[-1])
+        (folder / "installed").touch()
+    return str(python)
+
+
+def operations():
+    """Multiplications and additions of one image's training step."""
+    import keras
+
+    import keras_vae
+
+    vae = keras_vae.recipes.seed_vae(seed=0)
+    found = [layer for model in (vae.encoder, vae.decoder) for layer in model.layers]
+    found += [vae.posterior.mean_layer, vae.posterior.log_variance_layer]
+    total = 0
+    for layer in found:
+        if not hasattr(layer, "kernel"):
+            continue
+        transposed = isinstance(layer, keras.layers.Conv2DTranspose)
+        grid = (
+            (layer.input if transposed else layer.output).shape[1:-1]
+            if "conv" in layer.name
+            else ()
+        )
+        total += math.prod(layer.kernel.shape) * math.prod(grid)
+    return 3 * 2 * total
+
+
+def measure(batch, arguments, data):
+    """{title: list of rounds, or the reason there is none}."""
+    workers, found = {}, {}
+    for title in arguments.only:
+        try:
+            workers[title] = Worker(title, batch, arguments.images, data, arguments.environments)
+            found[title] = []
+        except RuntimeError as error:
+            found[title] = f"not measured: {error}"[:100]
+        print(
+            f"batch {batch}, {title}: {'ready' if title in workers else found[title]}", flush=True
+        )
+    for number in range(arguments.rounds):
+        for title, worker in workers.items():
+            found[title].append(worker.epoch())
+        walls = {title: round(found[title][-1]["wall"], 2) for title in workers}
+        print(f"batch {batch}, round {number + 1}: {walls}", flush=True)
+    for worker in workers.values():
+        worker.close()
+    return found
+
+
+def summary(found, images):
+    """{title: figures, or the reason there is none}."""
+    rows, base, limit = {}, found.get(BASELINE), found.get(LIMIT)
+    rate = None
+    if isinstance(limit, list):
+        seconds = statistics.median(r["wall"] for r in limit)
+        rate = 20 * 2 * 2048**3 / seconds / operations()  # images a second
+        rows[LIMIT] = {"images_per_second": rate}
+    for title, rounds in found.items():
+        if title == LIMIT or not isinstance(rounds, list):
+            rows.setdefault(title, rounds)
+            continue
+        row = {"images_per_second": images / statistics.median(r["wall"] for r in rounds)}
+        row["cpu_seconds"] = statistics.median(r["cpu"] for r in rounds)
+        row["peak_mb"] = max(r["peak_mb"] for r in rounds)
+        for key in ("wall", "cpu"):
+            if isinstance(base, list):
+                ratios = [b[key] / r[key] for b, r in zip(base, rounds, strict=True)]
+                row[f"{key}_ratio"] = statistics.median(ratios)
+                row[f"{key}_spread"] = [min(ratios), max(ratios)]
+        if rate:
+            row["of_limit"] = row["images_per_second"] / rate
+        rows[title] = row
+    return rows
+
+
+def table(batch, rows):
+    print(f"\nbatch {batch}\n")
+    print("| | images/s | x loop by hand, wall | x, CPU | of the limit | CPU s | peak MB |")
+    print("|", " | ".join(7 * ["---"]), "|")
+    for title, row in rows.items():
+        if isinstance(row, str):
+            print(f"| {title} | {row} | | | | | |")
+            continue
+        cells = [title, f"{row['images_per_second']:,.0f}"]
+        for key in ("wall", "cpu"):
+            if f"{key}_ratio" in row:
+                low, high = row[f"{key}_spread"]
+                cells.append(f"{row[f'{key}_ratio']:.2f} ({low:.2f} to {high:.2f})")
+            else:
+                cells.append("")
+        cells.append(f"{100 * row['of_limit']:.0f} %" if "of_limit" in row else "")
+        cells += [f"{row[key]:,.0f}" if key in row else "" for key in ("cpu_seconds", "peak_mb")]
+        print("|", " | ".join(cells), "|")
+
+
+def compare(old, new):
+    """Names of what has become slower by more than 5 %, against the loop by hand."""
+    slower = []
+    for batch, rows in new.items():
+        for title, row in rows.items():
+            before = old.get(batch, {}).get(title)
+            if not isinstance(before, dict) or not isinstance(row, dict):
+                continue
+            a, b = before.get("wall_ratio"), row.get("wall_ratio")
+            if a and b:
+                print(f"batch {batch}, {title}: {a:.2f} before, {b:.2f} now")
+                slower += [f"{title}, batch {batch}"] if b < 0.95 * a else []
+    return slower
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--batch", type=int, nargs="+", default=[32, 128, 512])
+    parser.add_argument("--images", type=int, default=20_000, help="an epoch")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--only", nargs="+", choices=list(CONTENDERS), default=list(CONTENDERS))
+    parser.add_argument("--json", type=pathlib.Path, help="where to leave the figures")
+    parser.add_argument("--compare", type=pathlib.Path, help="figures of an earlier run")
+    cache = pathlib.Path.home() / ".cache" / "keras_vae_contenders"
+    parser.add_argument("--environments", type=pathlib.Path, default=cache)
+    arguments = parser.parse_args()
+    import keras
+
+    (x, _), _ = keras.datasets.fashion_mnist.load_data()
+    results = {}
+    with tempfile.TemporaryDirectory() as folder:
+        data = pathlib.Path(folder) / "x.npy"
+        np.save(data, x[: arguments.images, ..., None].astype("float32") / 255)
+        for batch in arguments.batch:
+            rows = results[str(batch)] = summary(measure(batch, arguments, data), arguments.images)
+            table(batch, rows)
+    if arguments.json:
+        arguments.json.write_text(json.dumps(results, indent=1))
+    if arguments.compare:
+        slower = compare(json.loads(arguments.compare.read_text()), results)
+        print("slower by more than 5 %:", ", ".join(slower) or "none")
+        sys.exit(bool(slower))
+
+
+if __name__ == "__main__":
+    main()
