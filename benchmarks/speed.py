@@ -104,27 +104,25 @@ def interpreter(requirements, environments):
     return str(python)
 
 
-def operations():
-    """Multiplications and additions of one image's training step."""
+def multiplications(layer):
+    """Of one image in the forward pass of a dense or convolutional layer."""
     import keras
 
+    if "conv" not in layer.name:
+        return math.prod(layer.kernel.shape)
+    transposed = isinstance(layer, keras.layers.Conv2DTranspose)
+    grid = (layer.input if transposed else layer.output).shape[1:-1]
+    return math.prod(layer.kernel.shape) * math.prod(grid)
+
+
+def operations():
+    """Multiplications and additions of one image's training step."""
     import keras_vae
 
     vae = keras_vae.recipes.seed_vae(seed=0)
-    found = [layer for model in (vae.encoder, vae.decoder) for layer in model.layers]
-    found += [vae.posterior.mean_layer, vae.posterior.log_variance_layer]
-    total = 0
-    for layer in found:
-        if not hasattr(layer, "kernel"):
-            continue
-        transposed = isinstance(layer, keras.layers.Conv2DTranspose)
-        grid = (
-            (layer.input if transposed else layer.output).shape[1:-1]
-            if "conv" in layer.name
-            else ()
-        )
-        total += math.prod(layer.kernel.shape) * math.prod(grid)
-    return 3 * 2 * total
+    layers = [*vae.encoder.layers, *vae.decoder.layers]
+    layers += [vae.posterior.mean_layer, vae.posterior.log_variance_layer]
+    return 3 * 2 * sum(multiplications(layer) for layer in layers if hasattr(layer, "kernel"))
 
 
 def measure(batch, arguments, data):

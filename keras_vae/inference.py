@@ -60,7 +60,7 @@ class Inference(CheckedModel):
                 f"of the posterior. Received: z with shape={z.shape}"
             )
         z = self._with_condition(z, condition)
-        return self._endpoints.get("decode").run(z, batch_size, verbose=verbose)
+        return self._endpoints.get("decode").run_in_parts(z, batch_size, verbose)
 
     def generate(self, n, temperature=1.0, seed=None, batch_size=None, verbose=0, condition=None):
         """`n` new examples, (n, …): means of p(x|z) at draws from the prior.
