@@ -38,6 +38,7 @@ class CheckedModel(Trainer):
             for callback in call["callbacks"]:
                 if hasattr(callback, "join"):  # as of `callbacks.Backup`
                     callback.join(self, call)
+        self._give_each_variable_its_buffer()
         history = super().fit(**call)
         history.history = self._in_order(history.history)
         return history

@@ -218,7 +218,9 @@ class VAE(Inference):
         return ops.cast(condition, "float32")
 
     def _features(self, x, condition):
-        return self.encoder([x, condition] if self.encoder_takes_condition else x)
+        if not self.encoder_takes_condition:
+            return self.encoder(x)
+        return self.encoder([ops.convert_to_tensor(x), condition])
 
     def _raw(self, z, condition):
         return self.decoder([z, condition] if self.decoder_takes_condition else z)

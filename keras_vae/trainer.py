@@ -20,6 +20,9 @@ class Trainer(keras.Model):
     has `step_now`, a metric of the optimizer's step as the epoch began.
     """
 
+    def _give_each_variable_its_buffer(self):
+        """On JAX alone two may share one."""
+
     if keras.backend.backend() == "tensorflow":
 
         def train_step(self, data):
@@ -97,6 +100,14 @@ class Trainer(keras.Model):
                 return super().train_step(state, data)
             finally:
                 self._traced_step = None
+
+        def _give_each_variable_its_buffer(self):
+            """JAX cannot give away one twice; weights share theirs with their EMA after `fit`."""
+            seen = set()
+            for variable in [*self.variables, *self.optimizer.variables]:
+                if id(variable.value) in seen:
+                    variable.assign(variable.value + 0)
+                seen.add(id(variable.value))
 
     _traced_step = None
 
