@@ -26,6 +26,8 @@ RECIPES = {
     "dip_vae": lambda: recipes.dip_vae(SHAPE, 10),
     "info_vae": lambda: recipes.info_vae(SHAPE, 10),
     "wae_mmd": lambda: recipes.wae_mmd(SHAPE, 10),
+    "factor_vae": lambda: recipes.factor_vae(SHAPE, 10),
+    "wae_gan": lambda: recipes.wae_gan(SHAPE, 10),
     "iwae, 5 draws": lambda: recipes.iwae(SHAPE, 10),
     "iwae, DReG": lambda: recipes.iwae(SHAPE, 10, gradient="doubly_reparameterized"),
     "vamp_vae": lambda: recipes.vamp_vae(SHAPE, 10, num_components=200),
@@ -37,6 +39,7 @@ RECIPES = {
     "hyperspherical_vae": lambda: recipes.hyperspherical_vae(SHAPE, 11),
     "conditional_vae": lambda: recipes.conditional_vae(SHAPE, 10, 10),
     "sigma_vae": lambda: recipes.sigma_vae(SHAPE, 10),
+    "ladder_vae": lambda: recipes.ladder_vae(SHAPE),
     "miwae": lambda: recipes.miwae(SHAPE, 10, likelihoods.Bernoulli(), num_samples=5),
 }
 
@@ -56,13 +59,13 @@ def run(name, epochs):
     start = time.perf_counter()
     vae.fit(x, epochs=epochs, batch_size=128, verbose=2)
     seconds = time.perf_counter() - start
+    codes = vae.encode(x_test)
     some = keras.tree.map_structure(lambda a: a[:1000], x_test)
     return {
         "recipe": name,
         "test ELBO": f"{vae.elbo(x_test, batch_size=1000).mean():.2f}",
         "log p(x), 200 draws": f"{np.mean(vae.log_likelihood(some, 200, batch_size=50)):.2f}",
-        "active units": f"{evaluation.active_units(vae.encode(x_test))} / "
-        f"{vae.posterior.latent_dim}",
+        "active units": f"{evaluation.active_units(codes)} / {codes.shape[1]}",
         "seconds an epoch": f"{seconds / epochs:.1f}",
     }
 
