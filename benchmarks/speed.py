@@ -33,6 +33,11 @@ import numpy as np
 HERE = pathlib.Path(__file__).parent / "contenders"
 CONTENDERS = {  # title: (module, requirements or None, environment variables)
     "keras_vae, `fit`": ("keras_vae_fit", None, {"KERAS_BACKEND": "tensorflow"}),
+    "keras_vae, bfloat16 products": (
+        "keras_vae_fit",
+        None,
+        {"KERAS_BACKEND": "tensorflow", "TF_SET_ONEDNN_FPMATH_MODE": "BF16"},
+    ),
     "TensorFlow, loop by hand": ("tensorflow_loop", None, {"KERAS_BACKEND": "tensorflow"}),
     "Keras, own `train_step`": ("keras_step", None, {"KERAS_BACKEND": "tensorflow"}),
     "keras_vae on JAX": ("keras_vae_fit", None, {"KERAS_BACKEND": "jax"}),
