@@ -98,7 +98,8 @@ def as_numeric(x, argument="x"):
             f"Received: {argument}=dict with keys {sorted(map(str, x))}"
         )
     try:
-        x = np.asarray(x) if isinstance(x, list) else keras.ops.convert_to_numpy(x)
+        plain = isinstance(x, list | np.ndarray)  # which Keras would copy
+        x = np.asarray(x) if plain else keras.ops.convert_to_numpy(x)
     except ValueError as error:
         raise ValueError(
             f"`{argument}` must be a rectangular array, every example of the same shape. "

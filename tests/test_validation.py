@@ -4,7 +4,7 @@ import pytest
 import tensorflow as tf
 
 import keras_vae
-from keras_vae import networks, recipes
+from keras_vae import networks, recipes, validation
 
 RNG = np.random.default_rng(0)
 X = RNG.random((12, 6, 5, 1), "float32")
@@ -146,3 +146,8 @@ def test_numpy_numbers_are_welcome():
     assert networks.dense_decoder(np.int64(2), (np.int64(5),)).output_shape == (None, 5)
     for part in (posterior, objective, keras_vae.likelihoods.Normal(np.float32(0.5))):
         keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(part))
+
+
+def test_an_array_is_checked_where_it_lies():
+    x = np.ones((5, 3), "float32")
+    assert np.shares_memory(validation.as_numeric(x), x)
