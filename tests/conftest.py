@@ -5,7 +5,10 @@ import keras
 import pytest
 
 HERE = pathlib.Path(__file__).parent
-OF_TENSORFLOW = "^ *(import|from) tensorflow|^from reference|replicas_worker|cluster_worker"
+# by import, or by what they start: strategies, and the examples, some of which have one
+OF_TENSORFLOW = (
+    '^ *(import|from) tensorflow|^from reference|replicas_worker|cluster_worker|/ "examples"'
+)
 collect_ignore = []
 if keras.backend.backend() != "tensorflow":
     collect_ignore = [
