@@ -15,7 +15,8 @@ class GumbelQuantizer(Quantizer):
 
     Where a `VectorQuantizer` puts all its mass on the nearest code, this one draws, and learns by
     the gradient of the ELBO alone: it needs no `Commitment`, and its KL under the uniform prior is
-    what the codes tell, at most N log num_codes nats. In training the decoder gets a mean of all
+    what the codes tell, at most N log num_codes nats. Begin with a warm-up of beta, as below: under
+    the whole KL from the first step they tell nothing. In training the decoder gets a mean of all
     vectors, weighted by Gumbel-softmax noise; in evaluation, exact draws. The vectors are told
     apart by their values: codes of equal vectors count as one.
 
@@ -30,7 +31,13 @@ class GumbelQuantizer(Quantizer):
 
     Returns a dict `q` of `log_probs`, (B, N, num_codes).
 
-    Example: `recipes.vq_vae((28, 28, 1), posterior=quantized.GumbelQuantizer(49))`.
+    Example:
+
+    ```python
+    warm_up = keras_vae.objectives.ELBO(beta=keras_vae.schedules.Linear(5_000))
+    posterior = keras_vae.quantized.GumbelQuantizer(49)
+    vae = keras_vae.recipes.vq_vae((28, 28, 1), posterior=posterior, objective=warm_up)
+    ```
 
     References: Jang et al., Categorical Reparameterization with Gumbel-Softmax (arXiv:1611.01144);
     Ramesh et al., Zero-Shot Text-to-Image Generation (arXiv:2102.12092), section 2.1.
