@@ -25,6 +25,7 @@ import tempfile
 import time
 
 import numpy as np
+from contenders.worker import peak_megabytes
 
 
 def seconds(function):
@@ -37,11 +38,6 @@ def cpu_seconds(function):
     start = time.process_time()
     function()
     return time.process_time() - start
-
-
-def peak_megabytes():
-    status = pathlib.Path("/proc/self/status").read_text()
-    return int(status.split("VmHWM:")[1].split()[0]) / 1024
 
 
 def model_and_images():
@@ -69,15 +65,13 @@ def encode(rounds):
 
 def likelihood(rounds):
     import tensorflow as tf
+    from contenders import matrix_product
     from speed import multiplications
 
     vae, x = model_and_images()
-    matrix, draws, images = tf.random.normal((2048, 2048)), 1000, 200
+    product, draws, images = matrix_product.prepare(None, None), 1000, 200
     layers = [layer for layer in vae.decoder.layers if hasattr(layer, "kernel")]
     needed = 2 * sum(map(multiplications, layers)) * draws * images
-
-    def product():
-        return float(sum(tf.matmul(matrix, matrix)[0, 0] for _ in range(10)))
 
     codes = np.random.default_rng(0).normal(size=(images * draws // 10, 2)).astype("float32")
     alone = tf.function(vae.decoder)
@@ -91,7 +85,7 @@ def likelihood(rounds):
     for _ in range(rounds):
         before = cpu_seconds(product)
         took = cpu_seconds(lambda: vae.log_likelihood(x[:images], draws))
-        rate = 20 * 2 * 2048**3 / (before + cpu_seconds(product))
+        rate = 2 * matrix_product.OPERATIONS / (before + cpu_seconds(product))
         shares.append(needed / took / rate)
         ratios.append(10 * cpu_seconds(decoder) / took)
     report(f"log_likelihood, {draws} draws, part of the limit of its decoder", shares)

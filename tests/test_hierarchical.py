@@ -25,9 +25,11 @@ def small(groups, x_shape, depth=1, activation="gelu", condition_dim=None, **par
 
 
 CASES = {"vectors": (VECTORS, (6,)), "grids": (GRIDS, (5, 3, 1)), "deep": (5 * [(3,)], (6,))}
+CASES["twelve groups"] = (12 * [(3,)], (6,))
+SLOW = pytest.param("twelve groups", marks=pytest.mark.slow)
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", ["vectors", "grids", "deep", SLOW])
 @pytest.mark.parametrize("policy", ["float32", "mixed_float16"])
 def test_trains_in_each_precision_and_survives_a_file(name, policy, tmp_path):
     with dtype_policy(policy):

@@ -3,6 +3,7 @@
 import tensorflow as tf
 
 SIZE, PRODUCTS = 2048, 20
+OPERATIONS = PRODUCTS * 2 * SIZE**3  # of an epoch
 
 
 def prepare(x, batch):

@@ -38,11 +38,11 @@ def prepare(x, batch):
     model = VAE(config, encoder=Encoder(), decoder=Decoder())
     images = torch.from_numpy(x).permute(0, 3, 1, 2).contiguous()
     data = BaseDataset(images, torch.zeros(len(images)))
-    folder = tempfile.mkdtemp()
+    folder = tempfile.TemporaryDirectory()
 
     def epoch():
         training = BaseTrainerConfig(
-            output_dir=folder,
+            output_dir=folder.name,
             num_epochs=1,
             per_device_train_batch_size=batch,
             learning_rate=1e-3,

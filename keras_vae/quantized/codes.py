@@ -98,8 +98,8 @@ class AutoregressiveCodes(UniformCodes):
         for i in range(self.num_latents):
             x = self.embedding(codes[-1]) + self.places(ops.full((1,), i, dtype="int32"))
             x, state = self.recurrent.cell(x, state)
-            log_p = ops.log_softmax(self.logits(x), axis=-1) / max(temperature, 1e-6)
-            codes.append(keras.random.categorical(log_p, 1, dtype="int32", seed=seed)[:, 0])
+            logits = self.logits(x) / max(temperature, 1e-6)
+            codes.append(keras.random.categorical(logits, 1, dtype="int32", seed=seed)[:, 0])
         return ops.stack(codes[1:], axis=1)
 
     def _log_probs(self, codes):
