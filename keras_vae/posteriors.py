@@ -25,6 +25,23 @@ def normal_log_prob(z, mean, log_variance):
     return ops.sum(normal_log_density(z, mean, log_variance), axis=-1)
 
 
+def normal_log_prob_of_each(z, means, log_variances):
+    """Log-density in nats of each z of (…, D) under each of M diagonal normals, (…, M).
+
+    The square is expanded, so that no (…, M, D) is stored; its terms cancel, hence float64. JAX has
+    no float64 by default, and no need: XLA never stores the differences.
+    """
+    if keras.backend.backend() == "jax":
+        return normal_log_prob(z[..., None, :], means, log_variances)
+    x, mean, log_variance = (ops.cast(a, "float64") for a in (z, means, log_variances))
+    precision = ops.exp(-log_variance)
+    # the operator, because `ops.matmul` rounds to float32 on torch
+    square = ops.square(x) @ ops.transpose(precision)
+    product = x @ ops.transpose(mean * precision)
+    constant = ops.square(mean) * precision + log_variance + math.log(2 * math.pi)
+    return ops.cast(product - 0.5 * (square + ops.sum(constant, axis=-1)), z.dtype)
+
+
 class Posterior(Part):
     """Base of posteriors: a layer from features (B, F) to parameters `q`, a dict of tensors.
 
@@ -54,6 +71,10 @@ class Posterior(Part):
     def log_prob(self, q, z):
         """log q(z|x) in nats, (K, B); any leading axes of z before (B, D)."""
         raise NotImplementedError
+
+    def log_prob_of_each(self, q, z):
+        """log q(z|x_m) in nats, (…, M): each z of (…, D) under each of a batch of M."""
+        return self.log_prob(q, z[..., None, :])
 
     def draw(self, q, num_samples, seed, step=None):
         """Draws (K, B, D) and their log q(z|x), (K, B).
@@ -145,6 +166,10 @@ class DiagonalNormal(Posterior):
     def log_prob(self, q, z):
         """log q(z|x) in nats, (K, B)."""
         return ops.sum(self.log_prob_per_dim(q, z), axis=-1)
+
+    def log_prob_of_each(self, q, z):
+        """log q(z|x_m) in nats, (…, M): each z of (…, D) under each of a batch of M."""
+        return normal_log_prob_of_each(z, q["mean"], q["log_variance"])
 
     def log_prob_per_dim(self, q, z):
         """log q(z_d|x) in nats, (K, B, D)."""

@@ -10,7 +10,7 @@ from keras import ops
 from keras_vae import flows as flow_chain
 from keras_vae import posteriors, sphere
 from keras_vae.part import Part, argmax, bounded, build_once, register
-from keras_vae.posteriors import normal_log_prob
+from keras_vae.posteriors import normal_log_prob, normal_log_prob_of_each
 from keras_vae.validation import is_number, positive_integer
 
 
@@ -227,7 +227,7 @@ class NormalMixture(Prior):
 
     def log_prob(self, z):
         """log p(z) in nats, (K, B) for z of (K, B, D)."""
-        densities = normal_log_prob(z[..., None, :], self.means, self.log_variances())
+        densities = normal_log_prob_of_each(z, self.means, self.log_variances())
         return ops.logsumexp(densities + ops.log_softmax(self.logits), axis=-1)
 
     def from_noise(self, noise, temperature=1.0):
@@ -314,7 +314,7 @@ class PosteriorMixture(FromNoise):
         self.noise_dim = posterior.latent_dim + 2
 
     def log_prob(self, z):
-        densities = self.posterior.log_prob(self.q, z[..., None, :])
+        densities = self.posterior.log_prob_of_each(self.q, z)
         return ops.logsumexp(densities, axis=-1) - math.log(self._size())
 
     def from_noise(self, noise, temperature=1.0):

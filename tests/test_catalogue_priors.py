@@ -34,6 +34,19 @@ def test_a_vamp_prior_is_the_mixture_of_the_posteriors_of_its_inputs():
     )
 
 
+@pytest.mark.parametrize("log_variance", [0.0, -8.0, -18.0])
+def test_each_code_under_each_narrow_normal_is_as_exact_as_under_its_own(log_variance):
+    means = RNG.normal(size=(6, 3)).astype("float32")
+    scale = np.exp(0.5 * log_variance)
+    z = (means[:, None] + scale * RNG.normal(size=(6, 5, 3))).astype("float32")
+    expected = stats.norm(means.astype("float64"), scale).logpdf(z[..., None, :].astype("float64"))
+    got = posteriors.normal_log_prob_of_each(
+        keras.ops.convert_to_tensor(z), means, np.full((6, 3), log_variance, "float32")
+    )
+    assert tuple(got.shape) == (6, 5, 6)
+    np.testing.assert_allclose(got, expected.sum(-1), rtol=1e-5, atol=1e-4)
+
+
 def test_draws_of_a_vamp_prior_follow_it():
     prior, normals = vamp()
     z = np.asarray(prior.sample(20_000, keras.random.SeedGenerator(0)))[:, 0]
