@@ -11,8 +11,8 @@ process of its own, so that memory is its own. All but `data` count CPU seconds.
 - likelihood: 1,000 importance samples, the decoder's operations a second over those of a product
   of 2048 x 2048 matrices, before and after.
 - generate: the largest memory of the process for 10,000 and for 100,000 images, less the images.
-- data: images a second of `datasets.Batches` alone, from memory and from a .npy file; and the
-  largest memory of training 200 steps from a file of 60,000 and one of 2,000,000 images.
+- data: images a second of `datasets.Batches` alone, from memory, a .npy file and 20; and the
+  memory of training 200 steps from 20 files of 3,000 images, and from 20 of 100,000.
 - startup: `import keras_vae` after `import keras`, in new processes.
 """
 
@@ -25,7 +25,7 @@ import tempfile
 import time
 
 import numpy as np
-from contenders.worker import peak_megabytes
+from contenders.worker import anonymous_megabytes, peak_megabytes
 
 
 def seconds(function):
@@ -116,32 +116,34 @@ def data(rounds):
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder) / "images.npy"
         np.save(path, x[..., None])
+        shards = [path.with_stem(f"images-{number}") for number in range(20)]
+        for shard, part in zip(shards, np.split(x[..., None], 20), strict=True):
+            np.save(shard, part)
         sources = {"memory": x[..., None], ".npy file": np.load(path, mmap_mode="r")}
+        sources["20 .npy files"] = datasets.ArrayFiles(shards)
         for name, source in sources.items():
             batches = datasets.Batches(source, 128, shuffle=True)
             took = [read(batches) for _ in range(rounds)]
             report(f"Batches from {name}, images a second", [len(x) / s for s in took])
-        for n in (60_000, 2_000_000):
-            big = np.lib.format.open_memmap(path, "w+", "uint8", (n, 28, 28, 1))
-            for i in range(0, n, len(x)):
-                big[i : i + len(x)] = x[: n - i, ..., None]
-            del big
-            command = [sys.executable, __file__, "--train-from", str(path)]
+        for n in (3_000, 100_000):
+            for shard in shards:
+                np.save(shard, np.resize(x, (n, 28, 28, 1)))
+            command = [sys.executable, __file__, "--train-from", folder]
             result = subprocess.run(command, capture_output=True, text=True, check=True)
-            print(f"200 steps from a file of {n:,} images: {result.stdout.strip()}", flush=True)
+            print(f"200 steps from 20 files of {n:,} images: {result.stdout.strip()}", flush=True)
 
 
-def train_from(path):
+def train_from(folder):
     import keras
 
     import keras_vae
 
     vae = keras_vae.recipes.seed_vae(seed=0)
     vae.compile(keras.optimizers.Adam(1e-3))
-    batches = keras_vae.datasets.Batches(np.load(path, mmap_mode="r"), 128, shuffle=True)
+    files = keras_vae.datasets.ArrayFiles(sorted(pathlib.Path(folder).glob("images-*.npy")))
+    batches = keras_vae.datasets.Batches(files, 128, shuffle=True)
     vae.fit(batches, steps_per_epoch=200, verbose=0)
-    anonymous = pathlib.Path("/proc/self/status").read_text().split("RssAnon:")[1].split()[0]
-    print(f"{peak_megabytes():,.0f} MB at most, {int(anonymous) / 1024:,.0f} MB not of files")
+    print(f"{peak_megabytes():,.0f} MB at most, {anonymous_megabytes():,.0f} MB not of files")
 
 
 def startup(rounds):

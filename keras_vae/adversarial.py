@@ -9,6 +9,7 @@ import keras
 from keras import ops
 
 from keras_vae import replicas
+from keras_vae.metrics import Means
 from keras_vae.model import VAE
 from keras_vae.part import register
 from keras_vae.penalties import Penalty, check_one_prior
@@ -34,9 +35,7 @@ class Adversary(Penalty):
         self.discriminator = discriminator
         for variable in discriminator.variables:
             variable.of_discriminator = True
-        self.trackers = [
-            keras.metrics.Mean(name=f"discriminator_{name}") for name in ("loss", "accuracy")
-        ]
+        self.means = Means(f"discriminator_{name}" for name in ("loss", "accuracy"))
 
     def check_model(self, vae):
         if not isinstance(vae, AdversarialVAE):
@@ -82,8 +81,7 @@ class Adversary(Penalty):
         logits = ops.cast(self.discriminator(both, training=training)[:, 0], "float32")
         values = ops.softplus(logits) - labels * logits
         right = ops.cast((logits > 0) == (labels > 0), "float32")
-        for tracker, result in zip(self.trackers, (values, right), strict=True):
-            tracker.update_state(result, sample_weight=weights)
+        self.means.update_state((values, right), weights)
         return replicas.share_of_mean(values, weights)
 
 

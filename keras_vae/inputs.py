@@ -13,9 +13,10 @@ from keras_vae.trainer import Trainer
 class CheckedModel(Trainer):
     """A `Trainer` that refuses bad input before the first step.
 
-    A subclass has `build(input_shape)`, which sets `x_shape` and `target_shape`; `trackers`, in the
-    order of the logs; `condition_dim`, the length of the condition or None; `check_support(x,
-    argument)`, which refuses values out of its support; and `fill_missing(x, mask)`.
+    A subclass has `build(input_shape)`, which sets `x_shape` and `target_shape`; `means`, whose
+    names are the order of the logs; `condition_dim`, the length of the condition or None;
+    `check_support(x, argument)`, which refuses values out of its support; and `fill_missing(x,
+    mask)`.
     """
 
     @functools.wraps(keras.Model.fit)
@@ -53,8 +54,8 @@ class CheckedModel(Trainer):
         return self._in_order(logs) if isinstance(logs, dict) else logs
 
     def _in_order(self, logs):
-        """Logs with the order of the trackers, which Keras sorts by name."""
-        names = [prefix + t.name for prefix in ("", "val_") for t in self.trackers]
+        """Logs with the order of the means, which Keras sorts by name."""
+        names = [prefix + name for prefix in ("", "val_") for name in self.means.names]
         return {name: logs[name] for name in names if name in logs} | logs
 
     def _check_compiled(self, verb):

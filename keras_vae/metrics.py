@@ -6,6 +6,29 @@ from keras import ops
 from keras_vae import replicas
 
 
+class Means(keras.metrics.Metric):
+    """Weighted means over the examples of an epoch, several by name, in one update."""
+
+    def __init__(self, names):
+        super().__init__(name="means")
+        self.names = list(names)
+        self.totals = self.add_variable((len(self.names),), "zeros", name="totals")
+        self.count = self.add_variable((), "zeros", name="count")
+
+    def update_state(self, values, sample_weight):
+        """Values: one (B,) for each name. Weights: (B,)."""
+        values, weights = (
+            ops.cast(ops.stack(values), self.dtype),
+            ops.cast(sample_weight, self.dtype),
+        )
+        self.totals.assign_add(ops.sum(values * weights, axis=1))
+        self.count.assign_add(ops.sum(weights))
+
+    def result(self):
+        means = ops.unstack(ops.divide_no_nan(self.totals, self.count), len(self.names))
+        return dict(zip(self.names, means, strict=True))
+
+
 class CodeUsage(keras.metrics.Metric):
     """`code_usage`, the part of the codes in use over the epoch, and `perplexity`, how many
     equally frequent codes would have their entropy.

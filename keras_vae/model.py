@@ -19,7 +19,7 @@ from keras_vae import (
 from keras_vae import random as noise
 from keras_vae.endpoints import Endpoints
 from keras_vae.inference import Inference
-from keras_vae.metrics import Overflows, StepNow
+from keras_vae.metrics import Means, Overflows, StepNow
 from keras_vae.part import Part, build_once, constructor_arguments, from_arguments, register
 
 
@@ -86,7 +86,7 @@ class VAE(Inference):
         self.train_noise = keras.random.SeedGenerator(noise.stream(self.seed, 0))
         self.eval_noise = keras.random.SeedGenerator(noise.stream(self.seed, 1))
         names = ["loss", "reconstruction_loss", "kl_loss", *(p.name for p in self.penalties)]
-        self.trackers = [keras.metrics.Mean(name=name) for name in names]
+        self.means = Means(names)
         self.overflows, self.step_now = Overflows(self.posterior.latent_dim), StepNow()
         self._endpoints = Endpoints(self)
         self.encoder_takes_condition = condition_length(encoder) is not None
@@ -158,7 +158,7 @@ class VAE(Inference):
         return {"q": q, "z": z, "log_posterior": log_posterior, "raw": raw}
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        """This replica's share of the loss, in nats; updates the trackers of the logs."""
+        """This replica's share of the loss, in nats; updates the means of the logs."""
         x, condition, mask = self._unpack(x)
         target = x if y is None else y
         weights = ops.ones_like(y_pred["z"][0, :, 0])
@@ -175,8 +175,7 @@ class VAE(Inference):
         extra = sum(ops.sum(loss) for loss in self.losses)
         reconstruction = -ops.mean(terms.log_likelihood, axis=0)
         logs = (total + extra, reconstruction, terms.kl, *penalties)
-        for tracker, values in zip(self.trackers, logs, strict=True):
-            tracker.update_state(values, sample_weight=weights)
+        self.means.update_state(logs, weights)
         loss = replicas.share_of_mean(total, weights) + extra / replicas.count()
         return loss + self._opponents_share(terms, training)
 
@@ -263,9 +262,9 @@ class VAE(Inference):
 
     @property
     def metrics(self):
-        own = (*self.trackers, self.overflows, self.step_now)
+        own = (self.means, self.overflows, self.step_now)
         others = [m for m in super().metrics if m.name != "loss" and m not in own]
-        return [*self.trackers, *others]
+        return [self.means, *others]
 
     @property
     def metrics_variables(self):

@@ -46,6 +46,50 @@ def test_an_epochs_order_depends_on_seed_and_epoch_alone():
     assert not np.array_equal(rows(other).ravel(), orders[0])
 
 
+@pytest.fixture
+def shards(tmp_path):
+    paths = [tmp_path / f"{number}.npy" for number in range(4)]
+    for path, part in zip(paths, np.split(X, [7, 7, 16]), strict=True):  # the second is empty
+        np.save(path, part)
+    return paths
+
+
+@pytest.mark.parametrize("rows", [[3], [22, 0, 7, 6, 7, -1], slice(5, 18, 2), slice(None), []])
+def test_files_are_read_as_one_array(shards, rows):
+    source = datasets.ArrayFiles(shards)
+    assert (len(source), source.shape, source.dtype) == (23, X.shape, X.dtype)
+    np.testing.assert_array_equal(source[rows], X[rows])
+
+
+def test_an_epoch_of_files_is_that_of_the_array(shards):
+    one, several = (
+        Batches(source, 5, shuffle=True, seed=3) for source in (X, datasets.ArrayFiles(shards))
+    )
+    for _ in range(2):
+        np.testing.assert_array_equal(rows(one), rows(several))
+        next_epoch(one)
+        next_epoch(several)
+
+
+def test_a_row_beyond_the_files_is_refused(shards):
+    with pytest.raises(IndexError):
+        datasets.ArrayFiles(shards)[[23]]
+
+
+def test_files_that_do_not_agree_are_refused(shards, tmp_path):
+    np.save(tmp_path / "wide.npy", np.zeros((2, 5, 4, 1), "uint8"))
+    for paths in ([], [*shards, tmp_path / "wide.npy"]):
+        with pytest.raises(ValueError, match=r"`paths` must .*Received: "):
+            datasets.ArrayFiles(paths)
+
+
+def test_a_model_trains_from_files(shards):
+    model = recipes.vae((4, 4, 1), 1)
+    model.compile("sgd")
+    history = model.fit(Batches(datasets.ArrayFiles(shards), 5), verbose=0).history
+    assert np.isfinite(history["loss"][0])
+
+
 def test_fit_goes_through_the_epochs():
     seen = []
 

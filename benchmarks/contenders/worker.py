@@ -27,6 +27,12 @@ def peak_megabytes():
     return int(status.split("VmHWM:")[1].split()[0]) / 1024
 
 
+def anonymous_megabytes():
+    """What the process holds now, without the pages of files."""
+    status = pathlib.Path("/proc/self/status").read_text()
+    return int(status.split("RssAnon:")[1].split()[0]) / 1024
+
+
 def main(name, batch, images, path):
     x = np.load(path)[: int(images)]
     epoch = importlib.import_module(name).prepare(x, int(batch))

@@ -7,6 +7,7 @@ from keras_vae.datasets.batches import Batches, as_float
 from keras_vae.datasets.drawn import FACTORS, SHAPES, ShapeGrid, shapes
 from keras_vae.datasets.files import (
     FASHION_MNIST_CLASSES,
+    ArrayFiles,
     Shapes3D,
     Splits,
     dsprites,
@@ -21,6 +22,7 @@ __all__ = [
     "FASHION_MNIST_CLASSES",
     "IMAGE_SUFFIXES",
     "SHAPES",
+    "ArrayFiles",
     "Batches",
     "ImageFolder",
     "ShapeGrid",

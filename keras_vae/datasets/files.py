@@ -97,6 +97,51 @@ class Shapes3D:
         return self.images[unique][back.ravel()]
 
 
+class ArrayFiles:
+    """Several `.npy` files as one array that stays on disk, read when indexed.
+
+    `Batches(ArrayFiles(paths), shuffle=True)` shuffles across all files, each epoch anew.
+
+    Args:
+        paths: the files, in the order of the rows; all but the first axis must agree.
+
+    Attributes: `shape`, `dtype`.
+
+    Raises:
+        ValueError: if there is none, one cannot be read, or one has other examples than the first.
+
+    Example: `datasets.ArrayFiles(sorted(pathlib.Path("shards").glob("*.npy")))`.
+    """
+
+    def __init__(self, paths):
+        self.files = [_read_numpy(path) for path in paths]
+        kinds = {(file.shape[1:], file.dtype) for file in self.files if file.ndim}
+        if len(kinds) != 1:
+            raise ValueError(
+                "`paths` must name at least one .npy file, and files of examples of one shape and "
+                f"dtype, because they are read as one array. Received: {len(self.files)} files of "
+                f"{sorted(map(str, kinds))}"
+            )
+        example_shape, self.dtype = kinds.pop()
+        self.ends = np.cumsum([len(file) for file in self.files])
+        self.shape = (int(self.ends[-1]), *example_shape)
+
+    def __len__(self):
+        return self.shape[0]
+
+    def __getitem__(self, rows):
+        if isinstance(rows, slice):
+            rows = range(*rows.indices(len(self)))
+        rows = np.asarray(rows, int)
+        rows = np.where(rows < 0, rows + len(self), rows)
+        found = np.empty((len(rows), *self.shape[1:]), self.dtype)
+        number = np.searchsorted(self.ends, rows, side="right")
+        for one in np.unique(number):
+            here = number == one
+            found[here] = self.files[one][rows[here] - self.ends[one]]  # counted from the end
+        return found
+
+
 def load(name, strict=False):
     """Named data as `Splits`.
 

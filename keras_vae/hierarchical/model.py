@@ -10,6 +10,7 @@ from keras import ops
 from keras_vae import objectives, validation
 from keras_vae import random as noise
 from keras_vae.hierarchical.ladder import TopDown
+from keras_vae.metrics import Means
 from keras_vae.model import VAE
 from keras_vae.part import build_once, register
 from keras_vae.posteriors import normal_log_prob
@@ -67,8 +68,7 @@ class HierarchicalVAE(VAE):
             ladder.condition_dim,
             bool(ladder.condition_dim),
         )
-        numbers = range(1, len(ladder.groups) + 1)
-        self.group_trackers = [keras.metrics.Mean(name=f"kl_{number}") for number in numbers]
+        self.group_means = Means(f"kl_{number}" for number in range(1, len(ladder.groups) + 1))
         shapes = [tuple(f.shape[1:]) for f in keras.tree.flatten(self.encoder.outputs)]
         expected = [block.state_shape for block in ladder.blocks]
         if shapes != expected:
@@ -187,8 +187,7 @@ class HierarchicalVAE(VAE):
 
     def _observe(self, terms):
         super()._observe(terms)
-        for number, tracker in enumerate(self.group_trackers):
-            tracker.update_state(terms.kl_summands[:, number], sample_weight=terms.weights)
+        self.group_means.update_state(ops.unstack(terms.kl_summands, axis=1), terms.weights)
 
     def _q(self, batch):
         q, _ = self._pass(batch, lambda mean, log_variance: mean)
