@@ -50,7 +50,7 @@ def results(tmp_path_factory):
     command = [sys.executable, str(HERE / "replicas_worker.py"), "jobs.json", "out.npz"]
     environment = os.environ | {"PYTHONPATH": str(HERE.parent)}
     result = subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=1500
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=2700
     )
     assert result.returncode == 0, result.stderr
     return np.load(folder / "out.npz")
