@@ -5,7 +5,7 @@
 
 Protocol: `recipes.seed_vae`, Adam, `fit` on noise of 8 bits through `datasets.Batches`; from 28 x
 28 pixels, 2 latents, batches of 128 and 10,000 images, one of the four is varied at a time. Each
-row is a process of its own that takes `--steps` steps after a warm-up of 5. Memory: the most the
+row is a process of its own that takes `--steps` steps after a warm-up of 3. Memory: the most the
 process held, looked at every 2 ms, without the pages of the file that holds the images, less what
 it held before the model was made. GFLOP: operations of the layers in a step, three times those of
 the forward pass, a CPU second.
@@ -71,12 +71,12 @@ def run(case, steps, path):
     vae = recipes.seed_vae(shape, case["latents"], seed=0)
     vae.compile(keras.optimizers.Adam(1e-3))
     x = datasets.Batches(np.load(path, mmap_mode="r"), case["batch"], shuffle=True)
-    vae.fit(x, steps_per_epoch=5, shuffle=False, verbose=0)
+    vae.fit(x, steps_per_epoch=3, shuffle=False, verbose=0)
     start = time.process_time()
     vae.fit(x, steps_per_epoch=steps, shuffle=False, verbose=0)
     seconds = time.process_time() - start
     with Watch() as watch:
-        vae.fit(x, steps_per_epoch=10, shuffle=False, verbose=0)
+        vae.fit(x, steps_per_epoch=3, shuffle=False, verbose=0)
     images = steps * case["batch"]
     return case | {
         "ms": 1e3 * seconds / images,
@@ -101,7 +101,7 @@ def measured(case, steps):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", nargs="+", choices=list(VARIED), default=list(VARIED))
-    parser.add_argument("--steps", type=int, default=30)
+    parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--case", type=json.loads, help=argparse.SUPPRESS)
     parser.add_argument("--file", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
