@@ -1,7 +1,7 @@
 """The small convolutional VAE and `recipes.vae` on Fashion-MNIST, seed by seed in turn.
 
     python benchmarks/article.py --seeds 3 --epochs 10
-    python benchmarks/article.py --seeds 1 --epochs 6 --picture loss_against_seconds.png
+    python benchmarks/article.py --seeds 1 --epochs 5 --picture loss_against_seconds.png
 
 Protocol: all 60,000 training images in [0, 1], Bernoulli likelihood, 2 latents. The convolutional
 networks train as in the tutorials they come from: batch 32, Adam with learning rate 1e-3.

@@ -43,7 +43,14 @@ LIKELIHOODS = {
     "Normal(optimal)": lambda: likelihoods.Normal("optimal"),
     "DiscretizedLogistic": likelihoods.DiscretizedLogistic,
 }
-MEASURES = ("elbo", "log_likelihood", "active_units", "probe", "error", "seconds")
+MEASURES = {  # and their digits in the table
+    "elbo": 2,
+    "log_likelihood": 2,
+    "active_units": 0,
+    "probe": 3,
+    "error": 4,
+    "seconds": 0,
+}
 
 
 def data(binarised):
@@ -55,32 +62,32 @@ def data(binarised):
     return x, labels, seen, grey, test_labels
 
 
-def train(network, likelihood, latents, seed, x, epochs):
+def train(network, likelihood, latents, seed, batches, epochs):
     keras.utils.set_random_seed(seed)
     vae = NETWORKS[network](SHAPE, latents, LIKELIHOODS[likelihood](), seed=seed)
-    steps = epochs * -(-len(x) // BATCH)
-    vae.compile(keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(RATE, steps, 0.02)))
-    binarize = likelihood.endswith("binarised")
-    batches = datasets.Batches(x, BATCH, shuffle=True, seed=seed, binarize=binarize)
+    rate = keras.optimizers.schedules.CosineDecay(RATE, epochs * len(batches), 0.02)
+    vae.compile(keras.optimizers.Adam(rate))
     vae.fit(batches, epochs=epochs, shuffle=False, verbose=0)
     return vae
 
 
 def log_likelihood(vae, x, elbo, scored, draws):
     """Mean log p(x), from the ELBO of all and what importance weights add to that of some."""
-    weighted = vae.log_likelihood(x[:scored], draws, batch_size=min(scored, 50))
+    weighted = vae.log_likelihood(x[:scored], draws, batch_size=50)
     return elbo.mean() + (weighted - elbo[:scored]).mean()
 
 
 def run(network, likelihood, latents, seed, arguments):
     """One row, a dict of numbers."""
-    x, labels, x_test, grey, test_labels = data(likelihood.endswith("binarised"))
+    binarize = likelihood.endswith("binarised")
+    x, labels, x_test, grey, test_labels = data(binarize)
+    batches = datasets.Batches(x, BATCH, shuffle=True, seed=seed, binarize=binarize)
     start = time.process_time()
-    vae = train(network, likelihood, latents, seed, x, arguments.epochs)
+    vae = train(network, likelihood, latents, seed, batches, arguments.epochs)
     seconds = time.process_time() - start
     elbo = vae.elbo(x_test, batch_size=1000)
     codes = vae.encode(x_test)
-    some = datasets.Batches(x[:10_000], 1000, binarize=likelihood.endswith("binarised"))
+    some = datasets.Batches(x[:10_000], 1000, binarize=binarize)
     return {
         "elbo": float(elbo.mean()),
         "log_likelihood": float(
@@ -103,15 +110,15 @@ def line(case, rows):
     """A line of the table: mean, and standard deviation where there are several seeds."""
     likelihood = case[1]
 
-    def cell(key, digits):
-        values = [row[key] for row in rows]
+    def cell(key):
+        digits, values = MEASURES[key], [row[key] for row in rows]
         spread = f" ± {np.std(values):.{digits}f}" if len(values) > 1 else ""
         return f"{np.mean(values):.{digits}f}{spread}".replace("-", "\N{MINUS SIGN}")
 
     log_p = np.mean([row["log_likelihood"] for row in rows])
     bits = f"{evaluation.bits_per_dim(log_p, SHAPE):.3f}" if "Discretized" in likelihood else ""
-    cells = [cell(key, digits) for key, digits in zip(MEASURES[:2], (2, 2), strict=True)] + [bits]
-    cells += [cell(key, digits) for key, digits in zip(MEASURES[2:], (0, 3, 4, 0), strict=True)]
+    cells = [cell(key) for key in MEASURES]
+    cells.insert(2, bits)
     return " | ".join([*map(str, case), str(len(rows)), *cells])
 
 
@@ -140,9 +147,10 @@ def main():
     cases = itertools.product(
         range(arguments.seeds), arguments.networks, arguments.latents, arguments.likelihoods
     )
+    done = finished(arguments.output)
     for seed, network, latents, likelihood in cases:
         case = (network, likelihood, latents, seed)
-        if case in finished(arguments.output):
+        if case in done:
             continue
         row = run(*case, arguments)
         with arguments.output.open("a") as file:

@@ -126,8 +126,9 @@ def data(rounds):
             took = [read(batches) for _ in range(rounds)]
             report(f"Batches from {name}, images a second", [len(x) / s for s in took])
         for n in (3_000, 100_000):
+            part = np.resize(x, (n, 28, 28, 1))
             for shard in shards:
-                np.save(shard, np.resize(x, (n, 28, 28, 1)))
+                np.save(shard, part)
             command = [sys.executable, __file__, "--train-from", folder]
             result = subprocess.run(command, capture_output=True, text=True, check=True)
             print(f"200 steps from 20 files of {n:,} images: {result.stdout.strip()}", flush=True)

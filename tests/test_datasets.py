@@ -78,7 +78,11 @@ def test_a_row_beyond_the_files_is_refused(shards):
 
 def test_files_that_do_not_agree_are_refused(shards, tmp_path):
     np.save(tmp_path / "wide.npy", np.zeros((2, 5, 4, 1), "uint8"))
-    for paths in ([], [*shards, tmp_path / "wide.npy"]):
+    np.save(tmp_path / "number.npy", np.uint8(3))
+    np.savez(tmp_path / "several.npz", x=X)
+    (tmp_path / "text.npy").write_text("no array")
+    others = [tmp_path / name for name in ("wide.npy", "number.npy", "several.npz", "text.npy")]
+    for paths in ([], *([*shards, other] for other in others), [tmp_path / "several.npz"]):
         with pytest.raises(ValueError, match=r"`paths` must .*Received: "):
             datasets.ArrayFiles(paths)
 

@@ -114,13 +114,14 @@ class ArrayFiles:
     """
 
     def __init__(self, paths):
-        self.files = [_read_numpy(path) for path in paths]
-        kinds = {(file.shape[1:], file.dtype) for file in self.files if file.ndim}
-        if len(kinds) != 1:
+        self.files = [_read_numpy(path, "paths") for path in paths]
+        arrays = [file for file in self.files if isinstance(file, np.ndarray) and file.ndim]
+        kinds = {(file.shape[1:], file.dtype) for file in arrays}
+        if len(kinds) != 1 or len(arrays) < len(self.files):
             raise ValueError(
                 "`paths` must name at least one .npy file, and files of examples of one shape and "
                 f"dtype, because they are read as one array. Received: {len(self.files)} files of "
-                f"{sorted(map(str, kinds))}"
+                f"shapes and dtypes {sorted(map(str, kinds))}"
             )
         example_shape, self.dtype = kinds.pop()
         self.ends = np.cumsum([len(file) for file in self.files])
@@ -188,13 +189,13 @@ def _load_fashion_mnist():
     return Splits(x, x_test, y, y_test, FASHION_MNIST_CLASSES)
 
 
-def _read_numpy(path):
+def _read_numpy(path, argument="data"):
     try:
         return np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, OSError, EOFError) as error:
         raise ValueError(
-            f"`data` must be a NumPy file of numbers; this one cannot be read ({error}). "
-            f"Received: data={str(path)!r}"
+            f"`{argument}` must be a NumPy file of numbers; this one cannot be read ({error}). "
+            f"Received: {argument}={str(path)!r}"
         ) from error
 
 
