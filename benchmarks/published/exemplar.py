@@ -2,6 +2,7 @@
 
     python benchmarks/published/exemplar.py --prior standard --seed 0
     python benchmarks/published/exemplar.py --prior vamp --seed 0
+    python benchmarks/published/exemplar.py --prior vamp --seed 0 --short 150
 
 Protocol (Norouzi et al., Exemplar VAE, arXiv:2004.04795, table 2 and appendix; the published code):
 50,000 training and 10,000 validation images, drawn as 0 or 1 with their grey level as probability,
@@ -11,6 +12,9 @@ epochs; training ends when the validation ELBO has not risen for 50 epochs after
 model by validation is tested: importance-weighted log-likelihood of the 10,000 test images from
 5,000 draws. The paper's code normalises gradients before Adam and cuts log-variances to [-6, 2];
 this has plain Adam and the library's wider bound.
+
+`--short` trains for that many epochs instead, at a rate that falls from 1e-3 to 0 along a cosine,
+with beta rising over the first quarter; all else is the same.
 
 Published: 228.70 ± 0.15 nats for the VAE, 227.35 ± 0.05 with the VampPrior of 500 components.
 
@@ -52,10 +56,10 @@ def data():
     return x[:50_000], *drawn
 
 
-def new_model(prior, x, seed):
+def new_model(prior, seed, x, warm_up, rate):
     """A compiled model; pseudo-inputs begin with training images."""
     keras.utils.set_random_seed(seed)
-    steps = WARM_UP * len(x) // BATCH
+    steps = warm_up * len(x) // BATCH
     vae = keras_vae.VAE(
         network(784),
         network(LATENTS, 784),
@@ -64,7 +68,7 @@ def new_model(prior, x, seed):
         objective=objectives.ELBO(beta=schedules.Linear(steps)),
         seed=seed,
     )
-    vae.compile(keras.optimizers.Adam(5e-4))
+    vae.compile(keras.optimizers.Adam(rate))
     if prior == "vamp":
         vae.prior.pseudo_inputs.assign(x[:500] / 255.0)
     return vae
@@ -83,17 +87,21 @@ class Seconds(keras.callbacks.Callback):
 def train(arguments, folder):
     """Trains to its end, or goes on from the last whole epoch; returns the best model."""
     x, x_validation, _ = data()
-    vae = new_model(arguments.prior, x, arguments.seed)
+    epochs, warm_up, rate = arguments.epochs, WARM_UP, 5e-4
+    if arguments.short:
+        epochs, warm_up = arguments.short, arguments.short // 4
+        rate = keras.optimizers.schedules.CosineDecay(1e-3, epochs * len(x) // BATCH)
+    vae = new_model(arguments.prior, arguments.seed, x, warm_up, rate)
     best = keras.callbacks.EarlyStopping(
         "val_loss",
         mode="min",
         patience=PATIENCE,
         restore_best_weights=True,
-        start_from_epoch=WARM_UP,
+        start_from_epoch=warm_up,
     )
     vae.fit(
         datasets.Batches(x, BATCH, shuffle=True, seed=arguments.seed, binarize=True),
-        epochs=arguments.epochs,
+        epochs=epochs,
         validation_data=x_validation,
         validation_batch_size=1000,
         shuffle=False,
@@ -113,10 +121,12 @@ def main():
     parser.add_argument("--prior", choices=["standard", "vamp"], default="standard")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--epochs", type=int, default=2000, help="at most")
+    parser.add_argument("--short", type=int, metavar="EPOCHS", help="another, shorter training")
     parser.add_argument("--draws", type=int, default=5000, help="for the likelihood")
     parser.add_argument("--output", default="runs/exemplar", help="folder for what it leaves")
     arguments = parser.parse_args()
-    folder = pathlib.Path(arguments.output) / f"{arguments.prior}-{arguments.seed}"
+    short = f"-short-{arguments.short}" if arguments.short else ""
+    folder = pathlib.Path(arguments.output) / f"{arguments.prior}-{arguments.seed}{short}"
     folder.mkdir(parents=True, exist_ok=True)
     vae, best = train(arguments, folder)
     vae.save(folder / "best.keras")
