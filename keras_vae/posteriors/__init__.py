@@ -1,0 +1,28 @@
+"""Posteriors q(z|x): from the encoder's features to draws of the latent code.
+
+Shapes: K draws, B examples, D latent dimensions; draws are (K, B, D), log-densities (K, B).
+"""
+
+from keras_vae.posteriors.base import Posterior
+from keras_vae.posteriors.discrete import Categorical
+from keras_vae.posteriors.flow import NormalizingFlow
+from keras_vae.posteriors.normal import (
+    DiagonalNormal,
+    FullNormal,
+    normal_log_density,
+    normal_log_prob,
+    normal_log_prob_of_each,
+)
+from keras_vae.posteriors.spherical import VonMisesFisher
+
+__all__ = [
+    "Categorical",
+    "DiagonalNormal",
+    "FullNormal",
+    "NormalizingFlow",
+    "Posterior",
+    "VonMisesFisher",
+    "normal_log_density",
+    "normal_log_prob",
+    "normal_log_prob_of_each",
+]

@@ -1,0 +1,51 @@
+"""Models to compare with."""
+
+from keras_vae import likelihoods, networks, objectives
+from keras_vae.model import VAE
+from keras_vae.recipes.fitting import shapes
+
+
+def seed_vae(input_shape=(28, 28, 1), latent_dim=2, likelihood=None, beta=1.0, seed=None):
+    """The small convolutional VAE of many tutorials: the baseline to beat.
+
+    Convolutions of 32 and 64 channels and a linear Dense layer of 16; a Dense layer of 7 x 7 x 64
+    and transposed convolutions of 64, 32 and 1 channels.
+
+    Args:
+        input_shape: (H, W, C).
+        latent_dim, likelihood, beta, seed: as for `vae`.
+
+    Example: `recipes.seed_vae()`.
+    """
+    likelihood = likelihood or likelihoods.Bernoulli()
+    shape, raw_shape = shapes(input_shape, likelihood)
+    return VAE(
+        networks.conv_encoder(shape, filters=(32, 64), units=(16,), units_activation=None),
+        networks.conv_decoder(latent_dim, raw_shape, filters=(64, 32)),
+        likelihood=likelihood,
+        objective=objectives.ELBO(beta),
+        seed=seed,
+    )
+
+
+def linear_vae(input_shape, latent_dim=2, seed=None):
+    """Linear encoder and decoder, normal likelihood with one learned scale: probabilistic PCA.
+
+    Its best ELBO is the log-likelihood of probabilistic PCA, which has a closed form.
+
+    Args:
+        input_shape: shape of an example.
+        latent_dim: int, D.
+        seed: int, of the noise.
+
+    Example: `recipes.linear_vae((28, 28, 1), latent_dim=10)`.
+
+    References: Tipping and Bishop, Probabilistic Principal Component Analysis (1999); Lucas et
+    al., Don't Blame the ELBO! (arXiv:1911.02469), section 4.
+    """
+    return VAE(
+        networks.dense_encoder(input_shape, units=()),
+        networks.dense_decoder(latent_dim, input_shape, units=()),
+        likelihood=likelihoods.Normal(scale="shared"),
+        seed=seed,
+    )
