@@ -108,9 +108,17 @@ class Inference(CheckedModel):
             num_samples: draws of z for each example.
             condition: of a conditional model: one class or vector for all, or one for each.
 
+        Raises:
+            ValueError: of sequences whose steps depend on those before.
+
         Reference: Mattei and Frellsen, MIWAE (arXiv:1812.02633), equation 12.
         """
         validation.positive_integer(num_samples, "num_samples", "the number of draws of z")
+        if not self.likelihood.independent:
+            raise ValueError(
+                "`impute` must have a likelihood whose features are independent given z, because "
+                f"it fills them one by one. Received: likelihood={type(self.likelihood).__name__}"
+            )
         x = {"x": x, "mask": mask}
         rows = self._conditions(len(x["x"]), condition)
         x = self._checked(x if rows is None else x | {"condition": rows})

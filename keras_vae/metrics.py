@@ -59,7 +59,8 @@ class CodeUsage(keras.metrics.Metric):
 class Overflows(keras.metrics.Metric):
     """For each latent dimension, examples since the epoch began whose KL is NaN or infinite.
 
-    Not among the logs: `callbacks.StopOnNonFinite` names the dimensions.
+    None where the KL is not split by dimension. Not among the logs: `callbacks.StopOnNonFinite`
+    names the dimensions.
     """
 
     def __init__(self, latent_dim):
@@ -67,10 +68,9 @@ class Overflows(keras.metrics.Metric):
         self.counts = self.add_weight(name="counts", shape=(latent_dim,), initializer="zeros")
 
     def update_state(self, kl_summands):
-        if kl_summands.shape[-1] != self.counts.shape[0]:  # not split by dimension: it is all's
-            kl_summands = ops.sum(kl_summands, axis=-1, keepdims=True)
-        bad = ops.cast(ops.logical_not(ops.isfinite(kl_summands)), "float32")
-        self.counts.assign_add(ops.broadcast_to(ops.sum(bad, axis=0), self.counts.shape))
+        if kl_summands.shape[-1] == self.counts.shape[0]:
+            bad = ops.cast(ops.logical_not(ops.isfinite(kl_summands)), "float32")
+            self.counts.assign_add(ops.sum(bad, axis=0))
 
     def result(self):
         return ops.convert_to_tensor(self.counts)

@@ -110,6 +110,9 @@ def test_a_table_names_the_columns_that_are_wrong():
         table().example_shape((8,))
     with pytest.raises(ValueError, match=r"`columns` must .*Received: "):
         likelihoods.Mixed([likelihoods.Normal()], [1, 2])
+    sequence = likelihoods.AutoregressiveSequence(likelihoods.Normal(), (3, 1))
+    with pytest.raises(ValueError, match=r"`likelihoods` must .*Received: .*Autoregressive"):
+        likelihoods.Mixed([likelihoods.Normal(), sequence], [1, 3])
 
 
 MASKED = {

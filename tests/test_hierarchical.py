@@ -4,7 +4,7 @@ import pytest
 from checks import binary, check_file, check_gradients, dtype_policy
 from scipy import stats
 
-from keras_vae import likelihoods, objectives
+from keras_vae import callbacks, likelihoods, objectives
 from keras_vae.hierarchical import HierarchicalVAE, TopDown, bottom_up
 
 RNG = np.random.default_rng(0)
@@ -154,3 +154,13 @@ def test_a_condition_enters_from_above():
 def test_what_does_not_fit_is_refused(make):
     with pytest.raises(ValueError, match="Received"):
         make()
+
+
+def test_the_group_that_overflows_is_named():
+    vae, x = small(VECTORS, (6,)), binary(7, (6,))
+    bias = vae.decoder.blocks[1].posterior_head.bias
+    bias.assign(1e30 * np.ones(bias.shape))
+    with pytest.raises(FloatingPointError, match=r"neither is .*kl_2") as raised:
+        vae.fit(x, verbose=0, callbacks=[callbacks.StopOnNonFinite()])
+    assert "kl_1" not in str(raised.value)
+    assert "latent dimension" not in str(raised.value)

@@ -210,3 +210,10 @@ def test_the_density_of_topic_chains_is_known():
     of_topic = np.exp(chains.log_prob_by_topic(EVERY))[:, 1]
     frequency = [np.mean(np.all(x[topics == 1] == tokens, axis=(1, 2))) for tokens in EVERY]
     np.testing.assert_allclose(frequency, of_topic, atol=0.015)
+
+
+def test_imputing_is_refused_before_anything_is_traced():
+    vae = small()
+    with pytest.raises(ValueError, match=r"`impute` must .*\. Received: likelihood=Autoregressive"):
+        vae.impute(EVERY, EVERY > 0)
+    assert not vae._endpoints.made

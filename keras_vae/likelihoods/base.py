@@ -34,6 +34,8 @@ class Likelihood(Part):
     fill = 0.0
     """A value of the support, which stands in for missing ones."""
     raw_per_feature = 1
+    independent = True
+    """Whether the features of x are independent given z, so that `impute` can fill each alone."""
 
     def feature_log_prob(self, x, raw):
         """log p(x|z) in nats of each feature, (K, B, …) with the features of x."""

@@ -49,6 +49,12 @@ class Mixed(Likelihood):
                 "`columns` must have one number for each of `likelihoods`, the columns of its "
                 f"group. Received: {len(self.columns)} numbers, {len(self.likelihoods)} likelihoods"
             )
+        dependent = [type(part).__name__ for part in self.likelihoods if not part.independent]
+        if dependent:
+            raise ValueError(
+                "`likelihoods` must have columns that are independent given z, because each group "
+                f"is a part of one vector. Received: likelihoods with {', '.join(dependent)}"
+            )
         self.widths = [
             part.raw_shape((n,))[0] for part, n in zip(self.likelihoods, self.columns, strict=True)
         ]

@@ -51,6 +51,8 @@ class AutoregressiveSequence(Likelihood):
     section 3.1.
     """
 
+    independent = False
+
     def __init__(self, likelihood, shape, units=64, word_dropout=0.0, seed=None, **kwargs):
         super().__init__(**kwargs)
         self.likelihood = likelihood
@@ -106,12 +108,6 @@ class AutoregressiveSequence(Likelihood):
 
     def sample(self, raw, seed):
         return self._step_by_step(raw, functools.partial(self.likelihood.sample, seed=seed))
-
-    def mixture_mean(self, raw, shares):
-        raise ValueError(
-            "`impute` must have a likelihood whose features are independent given z, because it "
-            "fills them one by one. Received: likelihood=AutoregressiveSequence"
-        )
 
     def filled(self, x, mask):
         return self.likelihood.filled(x, mask)
