@@ -8,7 +8,7 @@ import contextlib
 import keras
 from keras import ops
 
-from keras_vae import random, replicas
+from keras_vae import optimizers, random, replicas
 
 
 class Trainer(keras.Model):
@@ -62,6 +62,7 @@ class Trainer(keras.Model):
                 dense = [tf.convert_to_tensor(g) for g in gradients]
                 total = _clip(replicas.all_sum(dense), self.optimizer, weights)
                 gradients = [g / float(replicas.count()) for g in total]
+            optimizers.with_one_kernel(self.optimizer)
             self.optimizer.apply(gradients, weights)
 
         def _logs(self, logs):
