@@ -81,7 +81,8 @@ def with_one_kernel(optimizer):
     for name in ("inner_optimizer", "optimizer", "discriminator_optimizer"):
         if hasattr(optimizer, name):
             with_one_kernel(getattr(optimizer, name))
-    if type(optimizer).update_step is keras.optimizers.Adam.update_step and not optimizer.amsgrad:
+    adam = isinstance(optimizer, keras.optimizers.Adam) and not optimizer.amsgrad
+    if adam and type(optimizer).update_step is keras.optimizers.Adam.update_step:
         optimizer.update_step = functools.partial(_adam_step, optimizer)
 
 
