@@ -39,8 +39,21 @@ def normal_log_prob_of_each(z, means, log_variances):
     return ops.cast(product - 0.5 * (square + ops.sum(constant, axis=-1)), z.dtype)
 
 
+class _Normal(Posterior):
+    """Base of posteriors whose draws come `from_noise`, standard normal."""
+
+    def mean(self, q):
+        """The mean code, (B, D)."""
+        return q["mean"]
+
+    def sample(self, q, num_samples, seed):
+        """`num_samples` reparameterised draws an example, (K, B, D)."""
+        noise = random.normal((num_samples, *ops.shape(q["mean"])), seed, axis=1)
+        return self.from_noise(q, noise)
+
+
 @register
-class DiagonalNormal(Posterior):
+class DiagonalNormal(_Normal):
     """q(z|x) = N(z; mean(x), diag(variance(x))), the posterior of the original VAE.
 
     Mean and log-variance are linear in the encoder's features. The log-variance is the identity
@@ -92,15 +105,6 @@ class DiagonalNormal(Posterior):
             "log_variance": bounded(self.log_variance_layer(features)),
         }
 
-    def mean(self, q):
-        """The mean code, (B, D)."""
-        return q["mean"]
-
-    def sample(self, q, num_samples, seed):
-        """`num_samples` reparameterised draws an example, (K, B, D)."""
-        noise = random.normal((num_samples, *ops.shape(q["mean"])), seed, axis=1)
-        return self.from_noise(q, noise)
-
     def from_noise(self, q, noise):
         """Draws (K, B, D) from standard normal noise of that shape."""
         return q["mean"] + ops.exp(0.5 * q["log_variance"]) * noise
@@ -119,7 +123,7 @@ class DiagonalNormal(Posterior):
 
 
 @register
-class FullNormal(Posterior):
+class FullNormal(_Normal):
     """q(z|x) = N(z; mean(x), L(x) L(x)ᵀ): a normal whose dimensions may be correlated.
 
     L is lower triangular. The logarithm of its squared diagonal is bounded like the log-variance
@@ -155,15 +159,6 @@ class FullNormal(Posterior):
         lower = bounded(ops.reshape(self.lower_layer(features), (-1, d, d)))
         scale = ops.tril(lower, -1) + ops.eye(d) * diagonal[..., None]
         return {"mean": self.mean_layer(features), "scale": scale}
-
-    def mean(self, q):
-        """The mean code, (B, D)."""
-        return q["mean"]
-
-    def sample(self, q, num_samples, seed):
-        """`num_samples` reparameterised draws an example, (K, B, D)."""
-        noise = random.normal((num_samples, *ops.shape(q["mean"])), seed, axis=1)
-        return self.from_noise(q, noise)
 
     def from_noise(self, q, noise):
         """Draws (K, B, D) from standard normal noise of that shape."""
