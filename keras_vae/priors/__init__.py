@@ -4,7 +4,8 @@ from keras_vae.priors.base import FromNoise, Prior
 from keras_vae.priors.flow import FlowPrior
 from keras_vae.priors.mixtures import NormalMixture, VampPrior
 from keras_vae.priors.normal import ConditionalNormal, LearnedNormal, NormalGiven, StandardNormal
-from keras_vae.priors.uniform import UniformCategorical, UniformSphere, default, one_of, uniform
+from keras_vae.priors.spaces import default
+from keras_vae.priors.uniform import UniformCategorical, UniformSphere
 
 __all__ = [
     "ConditionalNormal",
@@ -19,6 +20,4 @@ __all__ = [
     "UniformSphere",
     "VampPrior",
     "default",
-    "one_of",
-    "uniform",
 ]

@@ -1,6 +1,7 @@
-"""What all priors share."""
+"""What all priors share, and uniform numbers from normal ones."""
 
 import keras
+from keras import ops
 
 from keras_vae.part import Part
 
@@ -46,3 +47,13 @@ class Prior(FromNoise, Part):
 
     def start_from(self, codes, seed):
         """A first guess from codes, (N, D), before `fit_prior` trains it."""
+
+
+def uniform(pairs):
+    """Numbers uniform in [0, 1], (…), from pairs of independent standard normal ones, (…, 2)."""
+    return ops.exp(-0.5 * ops.sum(ops.square(pairs), axis=-1))
+
+
+def one_of(count, level):
+    """Integers below `count`, all as probable, from numbers uniform in [0, 1]."""
+    return ops.minimum(ops.cast(level * count, "int32"), count - 1)

@@ -9,8 +9,7 @@ from keras import ops
 from keras_vae import posteriors
 from keras_vae.part import bounded, register
 from keras_vae.posteriors import normal_log_prob_of_each
-from keras_vae.priors.base import FromNoise, Prior
-from keras_vae.priors.uniform import one_of, uniform
+from keras_vae.priors.base import FromNoise, Prior, one_of, uniform
 from keras_vae.validation import is_number, positive_integer
 
 

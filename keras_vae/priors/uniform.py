@@ -1,24 +1,13 @@
-"""Uniform priors, of classes and on the sphere, and which prior is the default."""
+"""Uniform priors, of classes and on the sphere."""
 
 import math
 
 from keras import ops
 
-from keras_vae import posteriors, sphere
+from keras_vae import sphere
 from keras_vae.part import argmax, register
 from keras_vae.priors.base import Prior
-from keras_vae.priors.normal import StandardNormal
 from keras_vae.validation import positive_integer
-
-
-def uniform(pairs):
-    """Numbers uniform in [0, 1], (…), from pairs of independent standard normal ones, (…, 2)."""
-    return ops.exp(-0.5 * ops.sum(ops.square(pairs), axis=-1))
-
-
-def one_of(count, level):
-    """Integers below `count`, all as probable, from numbers uniform in [0, 1]."""
-    return ops.minimum(ops.cast(level * count, "int32"), count - 1)
 
 
 @register
@@ -67,11 +56,3 @@ class UniformSphere(Prior):
     def from_noise(self, noise, temperature=1.0):
         """Draws (N, D); a uniform prior is the same at every temperature."""
         return sphere.unit(noise)
-
-
-def default(posterior):
-    """The parameter-free prior on the space of a posterior's codes."""
-    if isinstance(posterior, posteriors.Categorical):
-        return UniformCategorical(posterior.num_classes)
-    own = posterior.default_prior()
-    return own or (UniformSphere() if posterior.space == "sphere" else StandardNormal())

@@ -6,7 +6,7 @@ import keras
 from keras import layers, ops
 
 from keras_vae.part import register
-from keras_vae.priors import FromNoise, Prior, one_of, uniform
+from keras_vae.priors.base import FromNoise, Prior, one_of, uniform
 from keras_vae.validation import positive_integer
 
 
