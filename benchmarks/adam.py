@@ -11,6 +11,7 @@ one operation is faster. The loss after the last epoch is that of each.
 import argparse
 import statistics
 import time
+from unittest import mock
 
 import keras
 
@@ -25,13 +26,9 @@ def model(recipe, x, batch, one_kernel):
     keras.utils.set_random_seed(0)
     vae = getattr(keras_vae.recipes, recipe)(x.shape[1:], seed=0)
     vae.compile(keras.optimizers.Adam(1e-3))
-    change = optimizers.with_one_kernel
-    if not one_kernel:
-        optimizers.with_one_kernel = lambda optimizer: None
-    try:
+    change = optimizers.with_one_kernel if one_kernel else lambda optimizer: None
+    with mock.patch.object(optimizers, "with_one_kernel", change):
         vae.fit(x, batch_size=batch, verbose=0)
-    finally:
-        optimizers.with_one_kernel = change
     return vae
 
 

@@ -72,18 +72,23 @@ class GradientNormGuard(keras.optimizers.LossScaleOptimizer):
         return {**config, "max_norm": self.max_norm}
 
 
+def innermost(optimizer):
+    """The optimizers that take the steps, as a list, where `optimizer` scales, guards or splits."""
+    names = ("inner_optimizer", "optimizer", "discriminator_optimizer")
+    inside = [getattr(optimizer, name) for name in names if hasattr(optimizer, name)]
+    return [one for part in inside for one in innermost(part)] or [optimizer]
+
+
 def with_one_kernel(optimizer):
     """Makes each update of Keras' Adam, alone or inside another, one operation of TensorFlow.
 
     Keras makes some twenty, most of which go through the whole weight again. The numbers are the
     same up to rounding; class, state and file of the optimizer stay as they are.
     """
-    for name in ("inner_optimizer", "optimizer", "discriminator_optimizer"):
-        if hasattr(optimizer, name):
-            with_one_kernel(getattr(optimizer, name))
-    adam = isinstance(optimizer, keras.optimizers.Adam) and not optimizer.amsgrad
-    if adam and type(optimizer).update_step is keras.optimizers.Adam.update_step:
-        optimizer.update_step = functools.partial(_adam_step, optimizer)
+    for one in innermost(optimizer):
+        adam = isinstance(one, keras.optimizers.Adam) and not one.amsgrad
+        if adam and type(one).update_step is keras.optimizers.Adam.update_step:
+            one.update_step = functools.partial(_adam_step, one)
 
 
 def _adam_step(adam, gradient, variable, learning_rate):

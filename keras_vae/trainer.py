@@ -155,11 +155,8 @@ class Trainer(keras.Model):
         """Refuses what cannot be exact under tf.distribute; shares Dropout's masks out."""
         if self.strategy is None or not self.compiled:
             return
-        optimizer = getattr(self.optimizer, "inner_optimizer", self.optimizer)
-        several = (getattr(optimizer, "optimizer", optimizer),)
-        several += (getattr(optimizer, "discriminator_optimizer", optimizer),)
-        for one in several:
-            _check_optimizer(one)
+        for optimizer in optimizers.innermost(self.optimizer):
+            _check_optimizer(optimizer)
         if self.strategy.num_replicas_in_sync > 1:
             for layer in self._flatten_layers():
                 _check_layer(layer)
