@@ -45,6 +45,25 @@ class Trainer(keras.Model):
             self.compute_loss(x, y, y_pred, sample_weight, training=False)
             return self._logs(self.compute_metrics(x, y, y_pred, sample_weight))
 
+        def _make_function(self, step_function):
+            """As Keras', without a nested function and an `Optional` for the logs of one step.
+
+            These take longer than the step of a small model.
+            """
+            import tensorflow as tf
+
+            function = super()._make_function(step_function)
+            many = self.strategy is not None or tf.distribute.has_strategy()
+            if many or self.run_eagerly or self.jit_compile or self.steps_per_execution > 1:
+                return function
+            step = self._autoconvert_optionals(step_function)
+
+            @tf.function(reduce_retracing=True, autograph=False)
+            def step_on(iterator):
+                return step(iterator.get_next())
+
+            return lambda data: (step_on if isinstance(data, tf.data.Iterator) else function)(data)
+
         def _apply(self, gradients, weights):
             """Applies gradients; on replicas, clips their sum instead of each.
 
