@@ -32,11 +32,11 @@ def normal_log_prob_of_each(z, means, log_variances):
         return normal_log_prob(z[..., None, :], means, log_variances)
     x, mean, log_variance = (ops.cast(a, "float64") for a in (z, means, log_variances))
     precision = ops.exp(-log_variance)
+    constant = ops.sum(ops.square(mean) * precision + log_variance + math.log(2 * math.pi), axis=-1)
+    powers = ops.concatenate([ops.square(x), x], axis=-1)
+    factors = ops.concatenate([-0.5 * precision, mean * precision], axis=-1)
     # the operator, because `ops.matmul` rounds to float32 on torch
-    square = ops.square(x) @ ops.transpose(precision)
-    product = x @ ops.transpose(mean * precision)
-    constant = ops.square(mean) * precision + log_variance + math.log(2 * math.pi)
-    return ops.cast(product - 0.5 * (square + ops.sum(constant, axis=-1)), z.dtype)
+    return ops.cast(powers @ ops.transpose(factors) - 0.5 * constant, z.dtype)
 
 
 class _Normal(Posterior):
