@@ -93,21 +93,30 @@ class Trainer(keras.Model):
                 return {name: tf.reshape(value, [1]) for name, value in logs.items()}
             return logs
 
-        def _maybe_symbolic_build(self, *args, **kwargs):
-            """Builds metrics and optimizer from the shapes that a built model knows.
+        def make_train_function(self, force=False):
+            """As Keras', which would trace twice to make variables in the first of them."""
+            if self.built:
+                self._build_metrics_and_optimizer()
+            return super().make_train_function(force)
 
-            Keras averages the replicas' first batches here, which fails unless they are equally
-            long (keras#19246), and eats a batch of a generator.
+        def _maybe_symbolic_build(self, *args, **kwargs):
+            """As Keras', without a batch where it would take one.
+
+            It averages the replicas' first batches, which fails unless they are equally long
+            (keras#19246), and eats a batch of a generator.
             """
             if self.strategy is None or not self.built:
                 return super()._maybe_symbolic_build(*args, **kwargs)
+            self._build_metrics_and_optimizer()
+
+        def _build_metrics_and_optimizer(self):
+            """From the shapes that a built model knows."""
             shapes = (self.x_shape, self.target_shape, ())
             x, y, weights = (keras.KerasTensor((None, *shape)) for shape in shapes)
             if self.condition_dim:
                 x = {"x": x, "condition": keras.KerasTensor((None, self.condition_dim))}
-            batch = (x, y, weights)
-            with self.strategy.scope():
-                self._symbolic_build(data_batch=batch)
+            with self.strategy_scope():
+                self._symbolic_build(data_batch=(x, y, weights))
 
     elif keras.backend.backend() == "jax":
 

@@ -138,6 +138,16 @@ def test_steps_per_execution_runs_several_steps_a_call():
     assert_same_weights(vae, reference_fit())
 
 
+@pytest.mark.parametrize("metrics", [None, ["mae"]])
+def test_a_step_is_traced_once(metrics):
+    traces, vae = [], compiled(keras.optimizers.Adam(), metrics=metrics)
+    step = vae.train_step
+    vae.train_step = lambda data: (traces.append(1), step(data))[1]
+    for data in (X, as_tf_data(X)):
+        vae.fit(data, batch_size=BATCH if data is X else None, epochs=2, verbose=0)
+        assert len(traces) == 1
+
+
 def test_jit_compile_runs_xla():
     losses = {}
     for jit in (False, True):
