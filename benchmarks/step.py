@@ -5,7 +5,9 @@
 Protocol: two equal models in one process, 2 latents, Adam at 1e-3, train in turn over the same
 images of Fashion-MNIST (or the same 20 pixels of them), `--rounds` epochs each after a first one.
 Printed is the median over the rounds of the CPU time of Keras' own way over that of ours, and the
-least and the largest; above 1 ours is faster. The loss after the last epoch is that of each.
+least and the largest; above 1 ours is faster. The loss after the last epoch is that of each. Of the
+first step the same is printed for new models, in each round a pair, from `compile` to the end of
+a `fit` of one batch.
 """
 
 import argparse
@@ -22,6 +24,7 @@ KERAS_OWN_WAY = {  # title: what is put back
     "Adam in one operation": (optimizers, "with_one_kernel", lambda optimizer: None),
     "logs of a step as they are": (trainer.Trainer, "_make_function", keras.Model._make_function),
 }
+TRACED_TWICE = (trainer.Trainer, "make_train_function", keras.Model.make_train_function)
 
 
 def dense(shape, seed):
@@ -54,26 +57,53 @@ def epoch(vae, x, batch):
     return time.process_time() - start, loss
 
 
+def first_step(recipe, x, batch):
+    """CPU seconds of a new model."""
+    vae = recipe(x.shape[1:], seed=0)
+    start = time.process_time()
+    vae.compile(keras.optimizers.Adam(1e-3))
+    vae.fit(x[:batch], batch_size=batch, verbose=0)
+    return time.process_time() - start
+
+
+def pair(own_way, function, *arguments):
+    """What the function gives Keras' own way, and ours."""
+    with mock.patch.object(*own_way):
+        theirs = function(*arguments)
+    return theirs, function(*arguments)
+
+
+def compare_epochs(title, own_way, run, rounds):
+    models, (_, x, batch) = pair(own_way, model, *run), run
+    found = [[epoch(vae, x, batch) for vae in models] for _ in range(rounds)]
+    losses = ", ".join(f"{loss:.3f}" for _, loss in found[-1])
+    show(title, [[seconds for seconds, _ in one] for one in found], f"losses {losses}")
+
+
+def compare_first_steps(title, run, rounds):
+    found = [pair(TRACED_TWICE, first_step, *run) for _ in range(rounds)]
+    show(title, found, f"ours {statistics.median(ours for _, ours in found):.2f} s")
+
+
+def show(title, seconds, more):
+    """`seconds`: a pair for each round, of Keras' own way and of ours."""
+    ratios = [theirs / ours for theirs, ours in seconds]
+    spread = f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
+    print(f"{title}: {spread}; {more}", flush=True)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=7)
-    arguments = parser.parse_args()
+    rounds = parser.parse_args().rounds
     (images, _), _ = keras.datasets.fashion_mnist.load_data()
     for recipe, batch, count in RUNS:
         x = images[:count, ..., None].astype("float32") / 255
         x = x[:, 10:12, 9:19].reshape(-1, 20) if recipe is dense else x
+        title, run = f"{recipe.__name__}, batch {batch}", (recipe, x, batch)
         for change, own_way in KERAS_OWN_WAY.items():
-            with mock.patch.object(*own_way):
-                theirs = model(recipe, x, batch)
-            pair = (theirs, model(recipe, x, batch))
-            rounds = [[epoch(vae, x, batch) for vae in pair] for _ in range(arguments.rounds)]
-            ratios = [keras_own[0] / own[0] for keras_own, own in rounds]
-            print(
-                f"{recipe.__name__}, batch {batch}, {change}: {statistics.median(ratios):.2f} "
-                f"({min(ratios):.2f} to {max(ratios):.2f}); "
-                "losses {:.3f}, {:.3f}".format(*(loss for _, loss in rounds[-1])),
-                flush=True,
-            )
+            compare_epochs(f"{title}, {change}", own_way, run, rounds)
+        compare_first_steps(f"{title}, traced once", run, rounds)
 
 
 if __name__ == "__main__":
