@@ -95,8 +95,10 @@ def train(arguments, folder):
     x, x_validation, _ = data()
     epochs, warm_up, rate = arguments.epochs, WARM_UP, 5e-4
     if arguments.short:
-        epochs, warm_up = arguments.short, 0 if arguments.start else arguments.short // 4
+        epochs, warm_up = arguments.short, arguments.short // 4
         rate = keras.optimizers.schedules.CosineDecay(1e-3, epochs * len(x) // BATCH)
+    if arguments.start:
+        warm_up = 0
     vae = new_model(arguments.prior, arguments.seed, x, warm_up, rate, arguments.start)
     best = keras.callbacks.EarlyStopping(
         "val_loss",
@@ -128,7 +130,7 @@ def main():
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--epochs", type=int, default=2000, help="at most")
     parser.add_argument("--short", type=int, metavar="EPOCHS", help="another, shorter training")
-    parser.add_argument("--start", metavar="FILE", help="a model of this script, for --short")
+    parser.add_argument("--start", metavar="FILE", help="a model of this script, to train on")
     parser.add_argument("--draws", type=int, default=5000, help="for the likelihood")
     parser.add_argument("--output", default="runs/exemplar", help="folder for what it leaves")
     arguments = parser.parse_args()
