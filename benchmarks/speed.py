@@ -14,8 +14,9 @@ The limit: floating-point operations of a step, three times those of the forward
 rate of a product of 2048 x 2048 matrices measured in the same rounds.
 
 The libraries of other contenders are installed from `contenders/requirements` into virtual
-environments under `--environments`; where that fails, the row says why. `--compare` ends with
-status 1 where a ratio has fallen by more than 5 %.
+environments under `--environments`; where that fails, the row says why. So do the rows "on an
+accelerator" where Keras finds none; the others run on the CPU even where there is one. `--compare`
+ends with status 1 where a ratio has fallen by more than 5 %.
 """
 
 import argparse
@@ -32,6 +33,7 @@ import numpy as np
 from contenders.matrix_product import OPERATIONS
 
 HERE = pathlib.Path(__file__).parent / "contenders"
+ON_CPU = {"CUDA_VISIBLE_DEVICES": "", "JAX_PLATFORMS": "cpu"}
 CONTENDERS = {  # title: (module, requirements or None, environment variables)
     "keras_vae, `fit`": ("keras_vae_fit", None, {"KERAS_BACKEND": "tensorflow"}),
     "keras_vae, bfloat16 products": (
@@ -45,6 +47,16 @@ CONTENDERS = {  # title: (module, requirements or None, environment variables)
     "keras_vae on torch": ("keras_vae_fit", None, {"KERAS_BACKEND": "torch"}),
     "JAX, loop by hand": ("jax_loop", "jax", {}),
     "PyTorch, loop by hand": ("torch_loop", "torch", {}),
+    "keras_vae on JAX, on an accelerator": (
+        "keras_vae_accelerated",
+        None,
+        {"KERAS_BACKEND": "jax"},
+    ),
+    "keras_vae on torch, on an accelerator": (
+        "keras_vae_accelerated",
+        None,
+        {"KERAS_BACKEND": "torch"},
+    ),
     "pythae 0.1.2, its trainer": ("pythae_trainer", "pythae", {}),
     "matrix product": ("matrix_product", None, {}),
 }
@@ -63,11 +75,12 @@ class Worker:
         python = interpreter(requirements, environments) if requirements else sys.executable
         command = [python, str(HERE / "worker.py"), module, str(batch), str(images), str(data)]
         path = os.pathsep.join([str(HERE.parents[1]), str(HERE), os.environ.get("PYTHONPATH", "")])
-        environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": path} | environment
+        devices = {} if module == "keras_vae_accelerated" else ON_CPU
+        common = {"TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": path}
         self.errors = tempfile.TemporaryFile("w+")  # noqa: SIM115
         self.process = subprocess.Popen(
             command,
-            env=environment,
+            env=os.environ | common | devices | environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self.errors,
