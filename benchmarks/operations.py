@@ -10,6 +10,7 @@ more than the wall time of a step.
 import argparse
 import collections
 import pathlib
+import re
 import tempfile
 import time
 
@@ -35,8 +36,8 @@ def profiled(run):
     for plane in space.planes:
         for event in (event for line in plane.lines for event in line.events):
             name = plane.event_metadata[event.metadata_id].name
-            if name.startswith("StatefulPartitionedCall/"):
-                found[name.split("/", 1)[1]] += 1e-9 * event.duration_ps
+            if re.fullmatch(r"[\w/]+:\w+", name):
+                found[name] += 1e-9 * event.duration_ps
     return found
 
 
