@@ -1,5 +1,6 @@
 """Functions of a VAE as models of their own, for Keras' batching, progress bar and strategies."""
 
+import functools
 import operator
 
 import keras
@@ -8,9 +9,11 @@ from keras import ops
 
 from keras_vae import replicas, validation
 
+_map = keras.tree.map_structure
+
 BATCH_SIZE = 128
 """Of arrays for which the user names none."""
-_BATCHES_A_PART = 50
+_BATCHES_A_PART = 50  # of what several devices compute
 
 
 class Endpoint(keras.Model):
@@ -24,44 +27,51 @@ class Endpoint(keras.Model):
     def call(self, x, training=False):
         return self.function(x)
 
-    def run(self, x, batch_size=None, **options):
+    def run(self, x, batch_size=None, compiled=False, **options):
         """The NumPy output (or dict of them) for an array, or for any other input of `predict`.
 
-        One batch is computed eagerly: compiling a graph for it would take longer than the work.
+        What fills no batch is computed eagerly: a graph for it takes longer than the work. With
+        `compiled` one small batch has a graph too.
         """
         if not validation.is_array(x):
             return self.predict(x, **options)
-        batch_size, shards = batch_size or BATCH_SIZE, replicas.shards()
-        rows = len(x["x"] if isinstance(x, dict) else x)
+        rows, shards = len(keras.tree.flatten(x)[0]), replicas.shards()
+        batch_size = batch_size or BATCH_SIZE
         if shards > 1:  # equal parts for all devices
             return self._run_filled(x, rows, batch_size, shards, **options)
-        if rows <= batch_size:
-            return keras.tree.map_structure(ops.convert_to_numpy, self(x, training=False))
-        return self.predict(x, batch_size=batch_size, **options)
+        if rows <= batch_size and not compiled:
+            return self._eagerly(x)
+        predict = functools.partial(self.predict, batch_size=batch_size, **options)
+        if any(options.values()):  # such as one progress bar
+            return predict(x)
+        if self.vae.strategy is not None:
+            return _in_parts(x, rows, _BATCHES_A_PART * batch_size, predict, predict)
+        return _in_parts(x, rows, min(rows, batch_size), self.predict_on_batch, self._eagerly)
 
-    def run_in_parts(self, x, batch_size=None, verbose=0):
-        """As `run`, for an array whose output is large: `predict` alone keeps it three times.
-
-        With a progress bar in one part, as there should be one bar.
-        """
-        rows = len(keras.tree.flatten(x)[0])
-        part = _BATCHES_A_PART * (batch_size or BATCH_SIZE)
-        if verbose or rows <= part:
-            return self.run(x, batch_size, verbose=verbose)
-        outputs = None
-        for start in range(0, rows, part):
-            rows_of_part = slice(start, start + part)
-            piece = keras.tree.map_structure(operator.itemgetter(rows_of_part), x)
-            found = self.run(piece, batch_size, verbose=0)
-            if outputs is None:
-                outputs = np.empty((rows, *found.shape[1:]), found.dtype)
-            outputs[rows_of_part] = found
-        return outputs
+    def _eagerly(self, x):
+        return _map(ops.convert_to_numpy, self(x, training=False))
 
     def _run_filled(self, x, rows, batch_size, shards, **options):
-        x = keras.tree.map_structure(lambda a: validation.with_more_rows(a, -rows % shards), x)
+        x = _map(lambda a: validation.with_more_rows(a, -rows % shards), x)
         outputs = self.predict(x, batch_size=batch_size + -batch_size % shards, **options)
-        return keras.tree.map_structure(lambda a: a[:rows], outputs)
+        return _map(lambda a: a[:rows], outputs)
+
+
+def _in_parts(x, rows, size, function, for_the_rest):
+    """What `function` gives for `size` rows at a time, put in place.
+
+    `predict` keeps a large output three times, and has a pipeline that small models wait for.
+    """
+    outputs = None
+    for start in range(0, rows, size):
+        own = slice(start, start + size)
+        part = _map(operator.itemgetter(own), x)
+        found = (function if start + size <= rows else for_the_rest)(part)
+        if outputs is None:
+            outputs = _map(lambda a: np.empty((rows, *a.shape[1:]), a.dtype), found)
+        for whole, values in zip(*map(keras.tree.flatten, (outputs, found)), strict=True):
+            whole[own] = values
+    return outputs
 
 
 class Endpoints:

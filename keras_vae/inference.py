@@ -60,7 +60,7 @@ class Inference(CheckedModel):
                 f"of the posterior. Received: z with shape={z.shape}"
             )
         z = self._with_condition(z, condition)
-        return self._endpoints.get("decode").run_in_parts(z, batch_size, verbose)
+        return self._endpoints.get("decode").run(z, batch_size, verbose=verbose)
 
     def generate(self, n, temperature=1.0, seed=None, batch_size=None, verbose=0, condition=None):
         """`n` new examples, (n, …): means of p(x|z) at draws from the prior.
@@ -153,7 +153,8 @@ class Inference(CheckedModel):
         total, passes = None, _chunks(num_samples, min(max(largest, 1), 50))
         bar = keras.utils.Progbar(len(passes), verbose=verbose, unit_name="pass")
         for number, draws in enumerate(passes):
-            sums = self._endpoints.get("log_weight", draws).run(x, batch_size, verbose=0)
+            endpoint = self._endpoints.get("log_weight", draws)
+            sums = endpoint.run(x, batch_size, compiled=len(passes) > 2, verbose=0)
             total = sums if total is None else np.logaddexp(total, sums)
             bar.update(number + 1)
         return total - np.log(num_samples)
