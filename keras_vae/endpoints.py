@@ -13,7 +13,7 @@ _map = keras.tree.map_structure
 
 BATCH_SIZE = 128
 """Of arrays for which the user names none."""
-_BATCHES_A_PART = 50  # of what several devices compute
+_BATCHES_A_PART = 50  # of what `predict` computes
 
 
 class Endpoint(keras.Model):
@@ -44,7 +44,8 @@ class Endpoint(keras.Model):
         predict = functools.partial(self.predict, batch_size=batch_size, **options)
         if any(options.values()):  # such as one progress bar
             return predict(x)
-        if self.vae.strategy is not None:
+        on_jax = keras.backend.backend() == "jax"  # where each call moves all variables
+        if on_jax or self.vae.strategy is not None:
             return _in_parts(x, rows, _BATCHES_A_PART * batch_size, predict, predict)
         return _in_parts(x, rows, min(rows, batch_size), self.predict_on_batch, self._eagerly)
 
