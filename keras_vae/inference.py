@@ -154,7 +154,7 @@ class Inference(CheckedModel):
         bar = keras.utils.Progbar(len(passes), verbose=verbose, unit_name="pass")
         for number, draws in enumerate(passes):
             endpoint = self._endpoints.get("log_weight", draws)
-            sums = endpoint.run(x, batch_size, compiled=len(passes) > 2, verbose=0)
+            sums = endpoint.run(x, batch_size, compiled=passes.count(draws) > 2, verbose=0)
             total = sums if total is None else np.logaddexp(total, sums)
             bar.update(number + 1)
         return total - np.log(num_samples)
