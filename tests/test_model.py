@@ -4,7 +4,7 @@ import pytest
 from linear import principal_components
 
 import keras_vae
-from keras_vae import likelihoods, networks, recipes
+from keras_vae import endpoints, likelihoods, networks, recipes
 
 
 def test_with_the_exact_posterior_every_importance_weight_is_the_likelihood():
@@ -88,6 +88,13 @@ def test_sampled_codes_scatter_about_the_mean_as_the_posterior_says(vae, x):
 def test_interpolation_starts_and_ends_at_the_reconstructions(vae, x):
     line = vae.interpolate(x[0], x[1], steps=3)
     np.testing.assert_allclose(line[[0, 2]], vae.predict(x[:2], verbose=0), atol=1e-5)
+
+
+def test_many_codes_are_decoded_in_parts_as_in_one(vae, monkeypatch):
+    monkeypatch.setattr(endpoints, "_BATCHES_A_PART", 3)
+    z = np.random.default_rng(0).normal(size=(17, vae.posterior.latent_dim)).astype("float32")
+    expected = np.concatenate([vae.decode(z[i : i + 1]) for i in range(17)])
+    np.testing.assert_allclose(vae.decode(z, batch_size=2), expected, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("batch_size", [2, 5, 16])
