@@ -16,6 +16,8 @@ import time
 import numpy as np
 import tensorflow as tf
 
+from keras_vae.convolutions import to_one_channel
+
 LAYERS = {  # (size and channels of the input, channels of the output, stride, transposed)
     "first convolution, 1 to 32 channels": (28, 1, 32, 2, False),
     "transposed, 64 to 64 channels, 7 to 14 pixels": (7, 64, 64, 2, True),
@@ -86,16 +88,15 @@ def _shifted(x, down, right):
     return padded[:, : x.shape[1], : x.shape[2]]
 
 
-def placed_sums(x, kernel, stride, transposed):
-    """One product for all nine places of the kernel, put where they belong by a convolution."""
-    parts = x @ tf.transpose(tf.reshape(kernel, (9, -1)))
-    return own(parts, tf.reshape(tf.eye(9), (3, 3, 1, 9)), stride, transposed)
+def two_columns(x, kernel, stride, transposed):
+    """What the library does: one product for two columns, whose shares are added."""
+    return to_one_channel(x, kernel)
 
 
 def alternatives(stride, transposed):
     if not transposed:
         return [own, patches]
-    return [own, turned_kernel, *([sub_pixel, shifted_sums] if stride == 2 else [placed_sums])]
+    return [own, turned_kernel, *([sub_pixel, shifted_sums] if stride == 2 else [two_columns])]
 
 
 def compiled(way, stride, transposed):

@@ -18,10 +18,11 @@ from unittest import mock
 import keras
 
 import keras_vae
-from keras_vae import networks, optimizers, trainer
+from keras_vae import convolutions, networks, optimizers, trainer
 
 KERAS_OWN_WAY = {  # title: what is put back
     "Adam in one operation": (optimizers, "with_one_kernel", lambda optimizer: None),
+    "last convolution as a product": (convolutions, "with_one_product", lambda network: None),
     "logs of a step as they are": (trainer.Trainer, "_make_function", keras.Model._make_function),
 }
 TRACED_TWICE = (trainer.Trainer, "make_train_function", keras.Model.make_train_function)

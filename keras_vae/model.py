@@ -7,6 +7,7 @@ import numpy as np
 from keras import ops
 
 from keras_vae import (
+    convolutions,
     divergences,
     likelihoods,
     objectives,
@@ -117,6 +118,7 @@ class VAE(Inference):
         for part in (self.objective, *self.penalties):  # or Keras reads a batch to build them
             build_once(part, code.shape)
         self._check_parts()
+        convolutions.with_one_product(self.decoder)
         self.built = True
 
     def _check_parts(self):

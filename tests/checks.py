@@ -6,11 +6,22 @@ import json
 
 import keras
 import numpy as np
+import pytest
 from gradients import value_and_gradients
 from keras import ops
 
 import keras_vae
 from keras_vae import networks
+
+on_tensorflow = pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow", reason="the other backends fuse the operations"
+)
+
+
+def read_arrays(path):
+    """The arrays of an .npz file, as a dict."""
+    with np.load(path) as arrays:
+        return dict(arrays)
 
 
 def small_vae(x_shape=(5, 3, 1), latent_dim=2, seed=0, **parts):

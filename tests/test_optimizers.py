@@ -1,14 +1,10 @@
 import keras
 import numpy as np
 import pytest
-from checks import binary, small_vae
+from checks import binary, on_tensorflow, small_vae
 
 import keras_vae
 from keras_vae import callbacks, likelihoods, optimizers
-
-on_tensorflow = pytest.mark.skipif(
-    keras.backend.backend() != "tensorflow", reason="the other backends fuse the operations"
-)
 
 X = binary(32, (6,))
 X[16:] *= 1e3  # the gradients of the second batch are long

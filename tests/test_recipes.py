@@ -7,6 +7,7 @@ import sys
 import keras
 import numpy as np
 import pytest
+from checks import read_arrays
 
 from keras_vae import likelihoods, recipes, schedules
 
@@ -74,7 +75,7 @@ def test_every_paper_trains_evaluates_and_generates_in_a_new_process(tmp_path):
         command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300
     )
     assert result.returncode == 0, result.stderr
-    loaded = np.load(tmp_path / "out.npz")
+    loaded = read_arrays(tmp_path / "out.npz")
     for name, images in expected.items():
         np.testing.assert_array_equal(loaded[name], images, err_msg=name)
 

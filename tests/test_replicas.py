@@ -8,6 +8,7 @@ import sys
 
 import numpy as np
 import pytest
+from checks import read_arrays
 
 HERE = pathlib.Path(__file__).parent
 
@@ -53,7 +54,7 @@ def results(tmp_path_factory):
         command, cwd=folder, env=environment, capture_output=True, text=True, timeout=2700
     )
     assert result.returncode == 0, result.stderr
-    return np.load(folder / "out.npz")
+    return read_arrays(folder / "out.npz")
 
 
 def difference(results, name, count, mistake=""):

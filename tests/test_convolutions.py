@@ -1,0 +1,85 @@
+import functools
+
+import keras
+import numpy as np
+import pytest
+from checks import binary, on_tensorflow
+
+import keras_vae
+from keras_vae import convolutions, networks
+
+pytestmark = on_tensorflow
+
+
+def transposed(filters=1, size=3, **options):
+    return keras.layers.Conv2DTranspose(filters, size, **({"padding": "same"} | options))
+
+
+def changed(layer):
+    convolutions.with_one_product(layer)
+    return isinstance(layer.call, functools.partial)
+
+
+def values_and_gradients(layer, x):
+    import tensorflow as tf
+
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = layer(x)
+        loss = tf.reduce_sum(y**2)
+    return y, tape.gradient(loss, [x, *layer.trainable_weights])
+
+
+@pytest.mark.parametrize(
+    "shape", [(1, 2, 2, 1), (3, 4, 6, 5), (2, 5, 28, 32), (2, 4, 7, 3)], ids=str
+)
+@pytest.mark.parametrize("options", [{}, {"use_bias": False}, {"activation": "tanh"}], ids=str)
+def test_values_and_gradients_are_those_of_keras(shape, options):
+    rng = np.random.default_rng(0)
+    x = keras.ops.convert_to_tensor(rng.normal(size=shape), "float32")
+    layer = transposed(**options)
+    layer.build(shape)
+    layer.set_weights([rng.normal(size=w.shape) for w in layer.weights])
+    theirs = values_and_gradients(layer, x)
+    assert changed(layer)
+    ours = values_and_gradients(layer, x)
+    for a, b in zip(*map(keras.tree.flatten, (theirs, ours)), strict=True):
+        np.testing.assert_allclose(b, a, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"filters": 2},
+        {"size": 5},
+        {"strides": 2},
+        {"padding": "valid"},
+        {"dilation_rate": 2},
+        {"data_format": "channels_first"},
+        {"dtype": "mixed_float16"},
+    ],
+    ids=str,
+)
+def test_others_stay_as_they_are(options):
+    assert not changed(transposed(**options))
+
+
+def test_training_is_as_with_the_layers_of_keras(monkeypatch, tmp_path):
+    def trained():
+        keras.utils.set_random_seed(0)
+        decoder = networks.conv_decoder(2, (8, 8, 1), filters=(8, 4))
+        vae = keras_vae.VAE(networks.conv_encoder((8, 8, 1)), decoder, seed=0)
+        vae.compile(keras.optimizers.Adam(0.01))
+        return vae, vae.fit(x, epochs=3, batch_size=16, verbose=0).history["loss"]
+
+    x = binary(64, (8, 8, 1))
+    vae, ours = trained()
+    vae.save(tmp_path / "vae.keras")
+    read = keras_vae.load_model(tmp_path / "vae.keras")
+    for one in (vae, read):
+        assert type(one.decoder.layers[-1]) is keras.layers.Conv2DTranspose
+        assert isinstance(one.decoder.layers[-1].call, functools.partial)
+    monkeypatch.setattr(convolutions, "with_one_product", lambda network: None)
+    vae, theirs = trained()
+    assert not isinstance(vae.decoder.layers[-1].call, functools.partial)
+    np.testing.assert_allclose(ours, theirs, rtol=1e-5)
