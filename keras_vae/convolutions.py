@@ -4,6 +4,7 @@ TensorFlow brings the whole input into another layout for it, which takes longer
 gradients are fast, and stay.
 """
 
+import contextlib
 import functools
 
 import keras
@@ -23,6 +24,22 @@ def with_one_product(network):
     for layer in network._flatten_layers():
         if type(layer) is keras.layers.Conv2DTranspose and _is_to_one_channel(layer):
             layer.call = functools.partial(_call, layer)
+
+
+@contextlib.contextmanager
+def as_in_keras(network):
+    """Computes as Keras does inside: converters and their runtimes know its operations."""
+    changed = [layer for layer in network._flatten_layers() if _is_changed(layer)]
+    for layer in changed:
+        del layer.call
+    try:
+        yield
+    finally:
+        with_one_product(network)
+
+
+def _is_changed(layer):
+    return getattr(vars(layer).get("call"), "func", None) is _call
 
 
 def _is_to_one_channel(layer):

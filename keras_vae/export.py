@@ -12,7 +12,7 @@ import warnings
 import keras
 import numpy as np
 
-from keras_vae import saving
+from keras_vae import convolutions, saving
 
 FORMATS = {"tf_saved_model": "", "onnx": ".onnx", "litert": ".tflite"}
 """Names, as those of Keras, and the ends of their files."""
@@ -36,7 +36,7 @@ COMPONENTS = {
 def export(vae, filepath, format, component, quantize, representative_data, verbose):
     """Writes the file or folder, whole or not at all: `VAE.export`."""
     _check(vae, filepath, format, component, quantize, representative_data)
-    with _in_float32(vae):
+    with _in_float32(vae), convolutions.as_in_keras(vae.decoder):
         names = _possible(vae, COMPONENTS[component])
         if format == "onnx" and component == "all":
             with saving.atomic_folder(filepath) as folder:
