@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import csv
+import faulthandler
 import os
 import pathlib
 import sys
@@ -373,6 +374,8 @@ def parser():
 
 def main(argv=None):
     arguments = parser().parse_args(argv)
+    if not faulthandler.is_enabled():
+        faulthandler.enable()  # names the line of a crash; and signals have a stack of their own
     try:
         arguments.run(arguments)
     except (ValueError, ImportError, FloatingPointError) as error:
