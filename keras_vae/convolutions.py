@@ -83,17 +83,19 @@ def to_one_channel(x, kernel):
 
 
 def _product(x, kernel):
-    """Two columns of x give their share of four columns and three rows; then shares are added."""
+    """Two columns of x give their shares of four columns in three rows; then shares are added."""
     import tensorflow as tf
 
     height, width, channels = x.shape[1:]
     wide = [tf.pad(kernel[:, :, 0], ((0, 0), (p, 1 - p), (0, 0))) for p in (0, 1)]
     weights = tf.reshape(tf.transpose(wide, (0, 3, 1, 2)), (2 * channels, 12))
-    shares = tf.reshape(x, (-1, 2 * channels)) @ weights
-    shares = tf.reshape(shares, (-1, height, width // 2, 3, 4))
-    shares = tf.pad(shares, ((0, 0), (1, 1), (0, 0), (0, 0), (0, 0)))
-    rows = shares[:, 2:, :, 0] + shares[:, 1:-1, :, 1] + shares[:, :-2, :, 2]
-    of_before = tf.pad(rows[:, :, :-1, 3:], ((0, 0), (0, 0), (1, 0), (0, 0)))
-    of_behind = tf.pad(rows[:, :, 1:, :1], ((0, 0), (0, 0), (0, 1), (0, 0)))
-    columns = rows[..., 1:3] + tf.concat([of_before, of_behind], -1)
+    shares = tf.split(tf.reshape(x, (-1, 2 * channels)) @ weights, 3, axis=-1)
+    of_below, of_own, of_above = (tf.reshape(s, (-1, height, 2 * width)) for s in shares)
+    of_below = tf.pad(of_below[:, 1:], ((0, 0), (0, 1), (0, 0)))
+    of_above = tf.pad(of_above[:, :-1], ((0, 0), (1, 0), (0, 0)))
+    rows = tf.reshape(of_own + of_below + of_above, (-1, height, width // 2, 4))
+    to_left, own, to_right = tf.split(rows, (1, 2, 1), axis=-1)
+    to_left = tf.pad(to_left[:, :, 1:], ((0, 0), (0, 0), (0, 1), (0, 0)))
+    to_right = tf.pad(to_right[:, :, :-1], ((0, 0), (0, 0), (1, 0), (0, 0)))
+    columns = own + tf.concat([to_right, to_left], -1)
     return tf.reshape(columns, (-1, height, width, 1))

@@ -53,6 +53,28 @@ def test_values_and_gradients_are_those_of_keras(shape, options):
         np.testing.assert_allclose(b, a, rtol=1e-4, atol=1e-4)
 
 
+def test_second_derivatives_are_those_of_keras():
+    import tensorflow as tf
+
+    rng = np.random.default_rng(0)
+    x = keras.ops.convert_to_tensor(rng.normal(size=(2, 4, 4, 3)), "float32")
+    kernel = keras.ops.convert_to_tensor(rng.normal(size=(3, 3, 1, 3)), "float32")
+
+    def second(convolution):
+        with tf.GradientTape() as outer:
+            outer.watch((x, kernel))
+            with tf.GradientTape() as inner:
+                inner.watch((x, kernel))
+                y = tf.sin(convolution(x, kernel))
+            first = inner.gradient(y, (x, kernel))
+            length = sum(tf.reduce_sum(g**2) for g in first)
+        return outer.gradient(length, (x, kernel))
+
+    theirs = second(lambda x, k: keras.ops.conv_transpose(x, k, padding="same"))
+    for a, b in zip(theirs, second(convolutions.to_one_channel), strict=True):
+        np.testing.assert_allclose(b, a, rtol=1e-4, atol=1e-3)
+
+
 @pytest.mark.parametrize(
     "options",
     [
