@@ -375,7 +375,9 @@ def parser():
 def main(argv=None):
     arguments = parser().parse_args(argv)
     if not faulthandler.is_enabled():
-        faulthandler.enable()  # names the line of a crash; and signals have a stack of their own
+        faulthandler.enable(
+            sys.__stderr__
+        )  # names the line of a crash; and signals have a stack of their own
     try:
         arguments.run(arguments)
     except (ValueError, ImportError, FloatingPointError) as error:

@@ -22,20 +22,21 @@ def with_one_product(network):
     if tf.config.list_physical_devices("GPU"):
         return
     for layer in network._flatten_layers():
-        if type(layer) is keras.layers.Conv2DTranspose and _is_to_one_channel(layer):
+        if _is_to_one_channel(layer):
             layer.call = functools.partial(_call, layer)
 
 
 @contextlib.contextmanager
 def as_in_keras(network):
     """Computes as Keras does inside: converters and their runtimes know its operations."""
-    changed = [layer for layer in network._flatten_layers() if _is_changed(layer)]
+    changed = {layer: layer.call for layer in network._flatten_layers() if _is_changed(layer)}
     for layer in changed:
         del layer.call
     try:
         yield
     finally:
-        with_one_product(network)
+        for layer, call in changed.items():
+            layer.call = call
 
 
 def _is_changed(layer):
@@ -44,7 +45,8 @@ def _is_changed(layer):
 
 def _is_to_one_channel(layer):
     return (
-        (layer.filters, layer.kernel_size, layer.strides) == (1, (3, 3), (1, 1))
+        type(layer) is keras.layers.Conv2DTranspose
+        and (layer.filters, layer.kernel_size, layer.strides) == (1, (3, 3), (1, 1))
         and (layer.padding, layer.output_padding) == ("same", None)
         and (layer.dilation_rate, layer.data_format) == ((1, 1), "channels_last")
         and layer.compute_dtype == "float32"

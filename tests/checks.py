@@ -14,7 +14,7 @@ import keras_vae
 from keras_vae import networks
 
 on_tensorflow = pytest.mark.skipif(
-    keras.backend.backend() != "tensorflow", reason="the other backends fuse the operations"
+    keras.backend.backend() != "tensorflow", reason="it is about operations of TensorFlow"
 )
 
 

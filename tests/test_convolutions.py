@@ -1,7 +1,7 @@
 import keras
 import numpy as np
 import pytest
-from checks import binary, on_tensorflow
+from checks import binary, dtype_policy, on_tensorflow
 
 import keras_vae
 from keras_vae import convolutions, networks
@@ -119,3 +119,11 @@ def test_exported_files_have_the_operations_of_keras(tmp_path):
     graph = tf.saved_model.load(str(tmp_path / "saved")).signatures["decode"].graph.as_graph_def()
     operations = [node.op for function in graph.library.function for node in function.node_def]
     assert operations.count("Conv2DBackpropInput") == 3
+
+
+def test_an_export_leaves_layers_in_half_precision_as_they_are(tmp_path):
+    with dtype_policy("mixed_float16"):
+        vae, last = conv_vae()
+    vae.export(tmp_path / "saved", component="decoder", verbose=False)
+    assert last.compute_dtype == "float16"
+    assert "call" not in vars(last)
