@@ -99,14 +99,16 @@ class Trainer(keras.Model):
                 self._build_metrics_and_optimizer()
             return super().make_train_function(force)
 
-        def _maybe_symbolic_build(self, *args, **kwargs):
+        def _maybe_symbolic_build(self, iterator=None, data_batch=None):
             """As Keras', without a batch where it would take one.
 
             It averages the replicas' first batches, which fails unless they are equally long
             (keras#19246), and eats a batch of a generator.
             """
+            if iterator is not None:
+                _leave_out_the_autotuner(iterator)
             if self.strategy is None or not self.built:
-                return super()._maybe_symbolic_build(*args, **kwargs)
+                return super()._maybe_symbolic_build(iterator, data_batch)
             self._build_metrics_and_optimizer()
 
         def _build_metrics_and_optimizer(self):
@@ -192,6 +194,25 @@ class Trainer(keras.Model):
     def strategy_scope(self):
         """The scope in which the model was made, for models that are made later."""
         return contextlib.nullcontext() if self.strategy is None else self.strategy.scope()
+
+
+def _leave_out_the_autotuner(iterator):
+    """From a pipeline of Keras' own, of which it is no part worth having.
+
+    The end of an epoch waits for tf.data's autotuner, which can miss that it is called off and
+    sleep on, up to a minute. A user's own pipeline stays as it is, as does a strategy's, to which
+    no option leads.
+    """
+    import tensorflow as tf
+
+    dataset = iterator._distributed_dataset
+    if dataset is getattr(iterator.data_adapter, "_dataset", None):
+        return
+    if not isinstance(dataset, tf.data.Dataset) or dataset.options().autotune.enabled is not None:
+        return
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    iterator._distributed_dataset = dataset.with_options(options)
 
 
 def _check_optimizer(optimizer):

@@ -82,6 +82,26 @@ def test_fit_equals_the_hand_written_loop_on_every_kind_of_data(kind, data):
     assert_same_weights(vae, reference_fit(*data))
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_end_of_an_epoch_waits_for_no_autotuner_but_a_users_own(kind, monkeypatch):
+    autotuners, make_iterator = [], tf.data.Dataset.__iter__
+
+    def spy(dataset):
+        autotuners.append(dataset.options().autotune.enabled)
+        return make_iterator(dataset)
+
+    vae, call = compiled(), KINDS[kind]
+    monkeypatch.setattr(tf.data.Dataset, "__iter__", spy)
+    data = call(X, Y)
+    if kind == "generator":
+        vae.fit(*data, epochs=3, steps_per_epoch=1, verbose=0)
+        vae.evaluate(*call(X, Y), steps=2, verbose=0)
+    else:
+        vae.fit(*data, epochs=3, validation_data=data if kind == "arrays" else data[0], verbose=0)
+        vae.evaluate(*data, verbose=0)
+    assert autotuners and set(autotuners) == {None if kind == "tf.data" else False}
+
+
 def test_sample_weight_without_y_is_not_ignored():
     vae = compiled()
     vae.fit(X, sample_weight=W, batch_size=BATCH, shuffle=False, verbose=0)
