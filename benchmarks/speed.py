@@ -3,6 +3,7 @@
     python benchmarks/speed.py
     python benchmarks/speed.py --batch 32 128 512 --json speed.json
     python benchmarks/speed.py --compare speed.json
+    python benchmarks/speed.py --accelerator
 
 Protocol: every contender trains the article's networks (`recipes.seed_vae`, 2 latents, float32,
 Adam) on the same images and batches, in a process of its own that has trained over them once
@@ -14,9 +15,12 @@ The limit: floating-point operations of a step, three times those of the forward
 rate of a product of 2048 x 2048 matrices measured in the same rounds.
 
 The libraries of other contenders are installed from `contenders/requirements` into virtual
-environments under `--environments`; where that fails, the row says why. So do the rows "on an
-accelerator" where Keras finds none; the others run on the CPU even where there is one. `--compare`
-ends with status 1 where a ratio has fallen by more than 5 %.
+environments under `--environments`; where that fails, the row says why. `--compare` ends with
+status 1 where a ratio has fallen by more than 5 %.
+
+All that runs on the CPU, even where there is an accelerator. `--accelerator` measures what can use
+one there, with the JAX and torch that this Python has; where it finds none, each row says so. The
+loops by hand then hold the images in the accelerator's memory, and the ratios are to that in JAX.
 """
 
 import argparse
@@ -30,10 +34,11 @@ import sys
 import tempfile
 
 import numpy as np
-from contenders.matrix_product import OPERATIONS
 
 HERE = pathlib.Path(__file__).parent / "contenders"
+ENVIRONMENT = dict(os.environ)
 ON_CPU = {"CUDA_VISIBLE_DEVICES": "", "JAX_PLATFORMS": "cpu"}
+SHARED = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}  # an accelerator's memory, by all contenders
 CONTENDERS = {  # title: (module, requirements or None, environment variables)
     "keras_vae, `fit`": ("keras_vae_fit", None, {"KERAS_BACKEND": "tensorflow"}),
     "keras_vae, bfloat16 products": (
@@ -47,40 +52,40 @@ CONTENDERS = {  # title: (module, requirements or None, environment variables)
     "keras_vae on torch": ("keras_vae_fit", None, {"KERAS_BACKEND": "torch"}),
     "JAX, loop by hand": ("jax_loop", "jax", {}),
     "PyTorch, loop by hand": ("torch_loop", "torch", {}),
-    "keras_vae on JAX, on an accelerator": (
-        "keras_vae_accelerated",
-        None,
-        {"KERAS_BACKEND": "jax"},
-    ),
-    "keras_vae on torch, on an accelerator": (
-        "keras_vae_accelerated",
-        None,
-        {"KERAS_BACKEND": "torch"},
-    ),
     "pythae 0.1.2, its trainer": ("pythae_trainer", "pythae", {}),
     "matrix product": ("matrix_product", None, {}),
+}
+ACCELERATED = {
+    "keras_vae on JAX": ("keras_vae_fit", None, {"KERAS_BACKEND": "jax"}),
+    "JAX, loop by hand": ("jax_loop", None, {}),
+    "keras_vae on torch": ("keras_vae_fit", None, {"KERAS_BACKEND": "torch"}),
+    "PyTorch, loop by hand": ("torch_loop", None, {}),
+    "matrix product": ("jax_product", None, {}),
 }
 SHARE = {
     "keras_vae on JAX": 16,
     "JAX, loop by hand": 16,
 }  # slow on a CPU: so many times fewer images
-BASELINE, LIMIT = "TensorFlow, loop by hand", "matrix product"
+LIMIT = "matrix product"
 
 
 class Worker:
     """A contender's process: `epoch()` trains once over the images, and says how long it took."""
 
-    def __init__(self, title, batch, images, data, environments):
-        module, requirements, environment = CONTENDERS[title]
-        python = interpreter(requirements, environments) if requirements else sys.executable
+    def __init__(self, contender, batch, images, data, arguments):
+        module, requirements, environment = contender
+        python = sys.executable
+        if requirements:
+            python = interpreter(requirements, arguments.environments)
         command = [python, str(HERE / "worker.py"), module, str(batch), str(images), str(data)]
+        command += ["--accelerator"] if arguments.accelerator else []
         path = os.pathsep.join([str(HERE.parents[1]), str(HERE), os.environ.get("PYTHONPATH", "")])
-        devices = {} if module == "keras_vae_accelerated" else ON_CPU
+        devices = SHARED if arguments.accelerator else ON_CPU
         common = {"TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": path}
         self.errors = tempfile.TemporaryFile("w+")  # noqa: SIM115
         self.process = subprocess.Popen(
             command,
-            env=os.environ | common | devices | environment,
+            env=ENVIRONMENT | common | devices | environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self.errors,
@@ -144,10 +149,13 @@ def operations(vae):
 def measure(batch, arguments, data):
     """{title: list of rounds, or the reason there is none}."""
     workers, found = {}, {}
-    for title in arguments.only:
+    contenders, shares = (ACCELERATED, {}) if arguments.accelerator else (CONTENDERS, SHARE)
+    for title, contender in contenders.items():
+        if title not in (arguments.only or contenders):
+            continue
         try:
-            images = arguments.images // SHARE.get(title, 1)
-            workers[title] = Worker(title, batch, images, data, arguments.environments)
+            images = arguments.images // shares.get(title, 1)
+            workers[title] = Worker(contender, batch, images, data, arguments)
             found[title] = []
         except RuntimeError as error:
             found[title] = f"not measured: {error}"[:100]
@@ -156,7 +164,7 @@ def measure(batch, arguments, data):
         )
     for number in range(arguments.rounds):
         for title, worker in workers.items():
-            times, share = worker.epoch(), SHARE.get(title, 1)
+            times, share = worker.epoch(), shares.get(title, 1)
             times |= {key: share * times[key] for key in ("wall", "cpu")}
             found[title].append(times)
         walls = {title: round(found[title][-1]["wall"], 2) for title in workers}
@@ -166,16 +174,16 @@ def measure(batch, arguments, data):
     return found
 
 
-def summary(found, images):
+def summary(found, images, baseline):
     """{title: figures, or the reason there is none}."""
     import keras_vae
 
-    rows, base, limit = {}, found.get(BASELINE), found.get(LIMIT)
+    rows, base, limit = {}, found.get(baseline), found.get(LIMIT)
     rate = None
     if isinstance(limit, list):
         seconds = statistics.median(r["wall"] for r in limit)
         step = operations(keras_vae.recipes.seed_vae())
-        rate = OPERATIONS / seconds / step  # images a second
+        rate = limit[0]["operations"] / seconds / step  # images a second
         rows[LIMIT] = {"images_per_second": rate}
     for title, rounds in found.items():
         if title == LIMIT or not isinstance(rounds, list):
@@ -235,21 +243,25 @@ def main():
     parser.add_argument("--batch", type=int, nargs="+", default=[32, 128, 512])
     parser.add_argument("--images", type=int, default=20_000, help="an epoch")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--only", nargs="+", choices=list(CONTENDERS), default=list(CONTENDERS))
+    parser.add_argument("--only", nargs="+", choices=list(CONTENDERS), help="these contenders")
+    parser.add_argument("--accelerator", action="store_true", help="on a GPU, in place of the CPU")
     parser.add_argument("--json", type=pathlib.Path, help="where to leave the figures")
     parser.add_argument("--compare", type=pathlib.Path, help="figures of an earlier run")
     cache = pathlib.Path.home() / ".cache" / "keras_vae_contenders"
     parser.add_argument("--environments", type=pathlib.Path, default=cache)
     arguments = parser.parse_args()
+    os.environ.update(ON_CPU)  # this process only waits for the others
     import keras
 
     (x, _), _ = keras.datasets.fashion_mnist.load_data()
     results = {}
+    baseline = "JAX, loop by hand" if arguments.accelerator else "TensorFlow, loop by hand"
     with tempfile.TemporaryDirectory() as folder:
         data = pathlib.Path(folder) / "x.npy"
         np.save(data, x[: arguments.images, ..., None].astype("float32") / 255)
         for batch in arguments.batch:
-            rows = results[str(batch)] = summary(measure(batch, arguments, data), arguments.images)
+            found = measure(batch, arguments, data)
+            rows = results[str(batch)] = summary(found, arguments.images, baseline)
             table(batch, rows)
     if arguments.json:
         arguments.json.write_text(json.dumps(results, indent=1))

@@ -53,10 +53,10 @@ def loss(w, x, key):
 
 
 @jax.jit
-def step(state, x):
+def step(state, data, rows):
     w, m, v, t, key = state
     key, own = jax.random.split(key)
-    gradient = jax.grad(loss)(w, x, own)
+    gradient = jax.grad(loss)(w, data[rows], own)
     m = jax.tree.map(lambda m, g: 0.9 * m + 0.1 * g, m, gradient)
     v = jax.tree.map(lambda v, g: 0.999 * v + 0.001 * g * g, v, gradient)
     rate = 1e-3 * jnp.sqrt(1 - 0.999 ** (t + 1)) / (1 - 0.9 ** (t + 1))
@@ -64,15 +64,20 @@ def step(state, x):
     return w, m, v, t + 1, key
 
 
+def device():
+    return str(jax.devices()[0])
+
+
 def prepare(x, batch):
     w = initial(jax.random.key(0))
     zeros = jax.tree.map(jnp.zeros_like, w)
     state, rng = [(w, zeros, zeros, 0.0, jax.random.key(1))], np.random.default_rng(0)
+    data = jnp.asarray(x)
 
     def epoch():
         rows = rng.permutation(len(x))
         for i in range(0, len(x) - batch + 1, batch):
-            state[0] = step(state[0], x[rows[i : i + batch]])
+            state[0] = step(state[0], data, rows[i : i + batch])
         jax.block_until_ready(state[0])
 
     return epoch

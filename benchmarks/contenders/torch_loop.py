@@ -5,11 +5,16 @@ import torch_networks
 from torch.nn import functional
 
 
+def device():
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
 def prepare(x, batch):
     torch.manual_seed(0)
-    encoder, decoder = torch_networks.encoder(), torch_networks.decoder()
+    encoder = torch_networks.encoder().to(device())
+    decoder = torch_networks.decoder().to(device())
     optimizer = torch.optim.Adam([*encoder.parameters(), *decoder.parameters()], lr=1e-3)
-    data = torch.from_numpy(x).permute(0, 3, 1, 2).contiguous()
+    data = torch.from_numpy(x).permute(0, 3, 1, 2).contiguous().to(device())
 
     def step(images):
         mean, log_variance = encoder(images).chunk(2, dim=1)

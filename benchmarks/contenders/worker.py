@@ -1,9 +1,10 @@
 """One contender of `benchmarks/speed.py`, in a process of its own.
 
-    python worker.py NAME BATCH IMAGES FILE.npy
+    python worker.py NAME BATCH IMAGES FILE.npy [--accelerator]
 
 Trains once over the images to warm up and prints `ready`; then, for each line it reads, trains over
-them once more and prints wall seconds, CPU seconds, and the largest memory so far in MB, as JSON.
+them once more and prints wall seconds, CPU seconds, the largest memory so far in MB, and the number
+of operations where the contender knows it, as JSON. With --accelerator it ends at once on a CPU.
 """
 
 import importlib
@@ -33,9 +34,11 @@ def anonymous_megabytes():
     return int(status.split("RssAnon:")[1].split()[0]) / 1024
 
 
-def main(name, batch, images, path):
-    x = np.load(path)[: int(images)]
-    epoch = importlib.import_module(name).prepare(x, int(batch))
+def main(name, batch, images, path, *options):
+    contender = importlib.import_module(name)
+    if "--accelerator" in options and "cpu" in (device := contender.device()).lower():
+        sys.exit(f"no accelerator, {device}")
+    epoch = contender.prepare(np.load(path)[: int(images)], int(batch))
     epoch()
     print("ready", flush=True)
     for _ in sys.stdin:
@@ -43,6 +46,8 @@ def main(name, batch, images, path):
         epoch()
         found = {"wall": time.perf_counter() - wall, "cpu": cpu_seconds() - cpu}
         found["peak_mb"] = peak_megabytes()
+        if hasattr(contender, "OPERATIONS"):
+            found["operations"] = contender.OPERATIONS
         print(json.dumps(found), flush=True)
 
 
