@@ -53,7 +53,7 @@ class Inference(CheckedModel):
         Args:
             condition: of a conditional model: one class or vector for all, or one for each code.
         """
-        z = np.asarray(z, "float32")
+        z = validation.as_numeric(z, "z").astype("float32")
         if z.ndim != 2 or z.shape[1] != self.posterior.latent_dim:
             raise ValueError(
                 f"`z` must have the shape (codes, {self.posterior.latent_dim}), the latent size "

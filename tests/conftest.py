@@ -1,10 +1,12 @@
 import pathlib
 import re
+import sys
 
 import keras
 import pytest
 
 HERE = pathlib.Path(__file__).parent
+LIBRARY = str(HERE.parent / "keras_vae")
 # by import, or by what they start: strategies, and the examples, some of which have one
 OF_TENSORFLOW = (
     '^ *(import|from) tensorflow|^from reference|replicas_worker|cluster_worker|/ "examples"'
@@ -21,9 +23,18 @@ if keras.backend.backend() != "tensorflow":
 if keras.backend.backend() == "torch":
     import torch
 
-    # tests compare values, also where a gradient could be asked for
     to_array = torch.Tensor.__array__
-    torch.Tensor.__array__ = lambda self, *args, **kw: to_array(self.detach(), *args, **kw)
+
+    def array(self, *args, **kw):
+        """Tests compare values, gradient or not. To the library tensors are as those of a GPU."""
+        caller = sys._getframe(1)
+        while "numpy" in caller.f_globals.get("__name__", ""):
+            caller = caller.f_back
+        if caller.f_code.co_filename.startswith(LIBRARY):
+            raise TypeError("NumPy takes no tensor of a GPU: ops.convert_to_numpy does")
+        return to_array(self.detach().cpu(), *args, **kw)
+
+    torch.Tensor.__array__ = array
 
 
 def pytest_report_header():

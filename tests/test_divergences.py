@@ -14,6 +14,12 @@ def standard_normal(latent_dim, cls=StandardNormal):
     return prior
 
 
+def given(mean, log_variance):
+    """As a posterior gives them."""
+    values = {"mean": mean, "log_variance": log_variance}
+    return {name: keras.ops.convert_to_tensor(v, "float32") for name, v in values.items()}
+
+
 class OtherPosterior(DiagonalNormal):
     """Of no registered pair."""
 
@@ -32,13 +38,13 @@ def quadrature(mean, scale):
 def test_closed_form_agrees_with_quadrature_summed_over_latents():
     means, scales = np.array([[0.0, 1.5], [-0.7, 3.0]]), np.array([[1.0, 0.3], [2.0, 0.05]])
     expected = np.vectorize(quadrature)(means, scales).sum(1)
-    q = {"mean": np.float32(means), "log_variance": np.float32(2 * np.log(scales))}
+    q = given(means, 2 * np.log(scales))
     actual = divergences.kl(DiagonalNormal(2), q, standard_normal(2), None, None)
     np.testing.assert_allclose(actual, expected, rtol=1e-5)
 
 
 def test_the_kl_is_zero_only_where_the_posterior_is_the_prior():
-    q = {"mean": np.float32([[0.0], [0.1], [0.0]]), "log_variance": np.float32([[0], [0], [0.1]])}
+    q = given([[0.0], [0.1], [0.0]], [[0.0], [0.0], [0.1]])
     actual = np.asarray(divergences.kl(DiagonalNormal(1), q, standard_normal(1), None, None))
     assert actual[0] == 0
     assert (actual[1:] > 1e-3).all()
@@ -50,8 +56,7 @@ def test_the_kl_is_zero_only_where_the_posterior_is_the_prior():
 )
 def test_a_pair_without_a_closed_form_is_estimated_without_bias(posterior_class, prior_class):
     posterior, prior = posterior_class(2), standard_normal(2, prior_class)
-    q = {"mean": [[0.5, -1.0]], "log_variance": [[0.3, -0.8]]}
-    q = {key: keras.ops.convert_to_tensor(value) for key, value in q.items()}
+    q = given([[0.5, -1.0]], [[0.3, -0.8]])
     z = posterior.sample(q, 50_000, keras.random.SeedGenerator(0))
     log_q, log_p = posterior.log_prob(q, z), prior.log_prob(z)
     estimate = float(divergences.kl(posterior, q, prior, log_q, log_p)[0])

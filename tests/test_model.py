@@ -69,6 +69,17 @@ def test_one_image_is_a_batch_of_one(vae, x):
     assert vae.encode(x[0]).shape == (1, 3)
 
 
+def test_tensors_are_taken_as_arrays_are(vae, x):
+    z, mask, tensor = vae.encode(x), x > 0.5, keras.ops.convert_to_tensor
+    np.testing.assert_array_equal(vae.encode(tensor(x)), z)
+    np.testing.assert_array_equal(vae.decode(tensor(z)), vae.decode(z))
+    filled = vae.impute(x, mask, num_samples=2)
+    np.testing.assert_array_equal(vae.impute(tensor(x), tensor(mask), num_samples=2), filled)
+    log_prob = vae.elbo(tensor(x))
+    bits = keras_vae.evaluation.bits_per_dim(tensor(log_prob), x.shape[1:])
+    np.testing.assert_allclose(bits, keras_vae.evaluation.bits_per_dim(log_prob, x.shape[1:]))
+
+
 def test_predict_decodes_the_mean_code(vae, x):
     logits = vae.decoder(vae.encode(x))
     expected = 1 / (1 + np.exp(-keras.ops.convert_to_numpy(logits)))

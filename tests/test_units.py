@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from keras import ops
 
 from keras_vae import divergences, likelihoods, objectives, posteriors, priors
 
@@ -36,6 +37,7 @@ def test_the_other_loss_is_ours_up_to_a_factor_and_a_constant(row):
     theirs, likelihood, beta = ROWS[row]
     posterior, prior = posteriors.DiagonalNormal(D), priors.StandardNormal()
     q = {"mean": MEAN, "log_variance": LOG_VARIANCE}
+    q = {name: ops.convert_to_tensor(values) for name, values in q.items()}
     likelihood.build((None, P))
     terms = objectives.Terms(
         likelihood.log_prob(X, RAW[None]),

@@ -2,7 +2,7 @@
 
 import math
 
-import numpy as np
+from keras import ops
 
 
 def bits_per_dim(log_prob, example_shape):
@@ -19,4 +19,4 @@ def bits_per_dim(log_prob, example_shape):
 
     Reference: Theis et al., A Note on the Evaluation of Generative Models (arXiv:1511.01844).
     """
-    return -np.asarray(log_prob) / (math.prod(example_shape) * math.log(2.0))
+    return -ops.convert_to_numpy(log_prob) / (math.prod(example_shape) * math.log(2.0))

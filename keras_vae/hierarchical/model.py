@@ -93,7 +93,7 @@ class HierarchicalVAE(VAE):
 
     def split(self, z):
         """Codes (N, D) as a list of those of each group, (N, *shape)."""
-        return self.decoder.split(np.asarray(z))
+        return self.decoder.split(validation.as_numeric(z, "z"))
 
     def generate(self, n, temperature=1.0, seed=None, batch_size=None, verbose=0, condition=None):
         """`n` new examples, (n, …): means of p(x|z) at draws from the prior.

@@ -13,8 +13,8 @@ from keras_vae.validation import positive_integer
 
 def normal_log_density(z, mean, log_variance):
     """Log-density in nats of a normal, for each dimension."""
-    square = ops.square(z - mean) * ops.exp(-log_variance)
-    return -0.5 * (square + log_variance + math.log(2 * math.pi))
+    square = ops.square(ops.subtract(z, mean)) * ops.exp(ops.negative(log_variance))
+    return -0.5 * (ops.add(square, log_variance) + math.log(2 * math.pi))
 
 
 def normal_log_prob(z, mean, log_variance):
