@@ -20,7 +20,8 @@ status 1 where a ratio has fallen by more than 5 %.
 
 All that runs on the CPU, even where there is an accelerator. `--accelerator` measures what can use
 one there, with the JAX and torch that this Python has; where it finds none, each row says so. The
-loops by hand then hold the images in the accelerator's memory, and the ratios are to that in JAX.
+loops by hand then hold the images in the accelerator's memory, the ratios are to that in JAX, and
+the limit is of matrices of 8192 x 8192.
 """
 
 import argparse
