@@ -24,13 +24,13 @@ import numpy as np
 import keras_vae
 
 MODELS = {
-    "seed_vae": (lambda seed: keras_vae.recipes.seed_vae(seed=seed), 32),
+    "tutorial_vae": (lambda seed: keras_vae.recipes.tutorial_vae(seed=seed), 32),
     "vae": (lambda seed: keras_vae.recipes.vae((28, 28, 1), seed=seed), 128),
 }
 
 
 def optimizer(name, epochs):
-    if name == "seed_vae":
+    if name == "tutorial_vae":
         return keras.optimizers.Adam(1e-3)
     steps = epochs * math.ceil(60_000 / MODELS[name][1])
     return keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(2e-3, steps, alpha=0.02))

@@ -65,7 +65,10 @@ def run(name, vae, x, x_test, seconds):
     logs = vae.evaluate(x_test, batch_size=500, verbose=0, return_dict=True)
     groups = {key: value for key, value in logs.items() if key[:3] == "kl_" and key != "kl_loss"}
     row = [name, f"{vae.count_params():,}", len(history["loss"]), f"{used:.0f}"]
-    row += [f"{-logs['loss']:.2f}", f"{vae.log_likelihood(x_test[:1000], 200).mean():.2f}"]
+    row += [
+        f"{-logs['loss']:.2f}",
+        f"{vae.log_likelihood(x_test[:1000], num_samples=200).mean():.2f}",
+    ]
     row.append(", ".join(f"{value:.2f}" for value in groups.values()))
     print("|", " | ".join(map(str, row)), "|", flush=True)
     if groups:

@@ -2,7 +2,7 @@
 
     python benchmarks/operations.py --batch 128
 
-Protocol: `recipes.seed_vae` in `fit` as anyone runs it, on noise; TensorFlow's profiler over 20
+Protocol: `recipes.tutorial_vae` in `fit` as anyone runs it, on noise; TensorFlow's profiler over 20
 steps after a warm-up, milliseconds of work a step. With two cores operations overlap: their sum is
 more than the wall time of a step.
 """
@@ -54,7 +54,7 @@ def main():
     parser.add_argument("--rows", type=int, default=16)
     arguments = parser.parse_args()
     x = np.random.default_rng(0).random((STEPS * arguments.batch, 28, 28, 1), "float32")
-    vae = keras_vae.recipes.seed_vae(seed=0)
+    vae = keras_vae.recipes.tutorial_vae(seed=0)
     vae.compile(keras.optimizers.Adam(1e-3))
 
     def fit():

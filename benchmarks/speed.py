@@ -5,7 +5,7 @@
     python benchmarks/speed.py --compare speed.json
     python benchmarks/speed.py --accelerator
 
-Protocol: every contender trains the article's networks (`recipes.seed_vae`, 2 latents, float32,
+Protocol: every contender trains the article's networks (`recipes.tutorial_vae`, 2 latents, float32,
 Adam) on the same images and batches, in a process of its own that has trained over them once
 before. They train in turn, A B C A B C, so that a busy machine slows all. Times are of whole
 epochs, loading and logs included. JAX, slow on a CPU, trains over a sixteenth of the images, and
@@ -183,7 +183,7 @@ def summary(found, images, baseline):
     rate = None
     if isinstance(limit, list):
         seconds = statistics.median(r["wall"] for r in limit)
-        step = operations(keras_vae.recipes.seed_vae())
+        step = operations(keras_vae.recipes.tutorial_vae())
         rate = limit[0]["operations"] / seconds / step  # images a second
         rows[LIMIT] = {"images_per_second": rate}
     for title, rounds in found.items():

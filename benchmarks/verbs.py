@@ -3,7 +3,7 @@
     python benchmarks/verbs.py
     python benchmarks/verbs.py --only encode likelihood
 
-Protocol: the article's networks (`recipes.seed_vae`, 2 latents, float32), untrained, the 10,000
+Protocol: the article's networks (`recipes.tutorial_vae`, 2 latents, float32), untrained, the 10,000
 test images of Fashion-MNIST; alternatives in turn, medians of `--rounds`. Each part runs in a
 process of its own, so that memory is its own. All but `data` count CPU seconds.
 
@@ -46,7 +46,7 @@ def model_and_images():
     import keras_vae
 
     _, (x, _) = keras.datasets.fashion_mnist.load_data()
-    return keras_vae.recipes.seed_vae(seed=0), x[..., None].astype("float32") / 255
+    return keras_vae.recipes.tutorial_vae(seed=0), x[..., None].astype("float32") / 255
 
 
 def encode(rounds):
@@ -80,11 +80,11 @@ def likelihood(rounds):
         for i in range(0, len(codes), 1000):
             alone(codes[i : i + 1000])
 
-    vae.log_likelihood(x[:images], draws), product(), decoder()
+    vae.log_likelihood(x[:images], num_samples=draws), product(), decoder()
     shares, ratios = [], []
     for _ in range(rounds):
         before = cpu_seconds(product)
-        took = cpu_seconds(lambda: vae.log_likelihood(x[:images], draws))
+        took = cpu_seconds(lambda: vae.log_likelihood(x[:images], num_samples=draws))
         rate = 2 * matrix_product.OPERATIONS / (before + cpu_seconds(product))
         shares.append(needed / took / rate)
         ratios.append(10 * cpu_seconds(decoder) / took)
@@ -139,7 +139,7 @@ def train_from(folder):
 
     import keras_vae
 
-    vae = keras_vae.recipes.seed_vae(seed=0)
+    vae = keras_vae.recipes.tutorial_vae(seed=0)
     vae.compile(keras.optimizers.Adam(1e-3))
     files = keras_vae.datasets.ArrayFiles(sorted(pathlib.Path(folder).glob("images-*.npy")))
     batches = keras_vae.datasets.Batches(files, 128, shuffle=True)

@@ -1,8 +1,8 @@
-"""Anomaly detection: a model of one kind of image gives strange ones a high score.
+"""Detects anomalies: a model of one kind of image gives other images a high score.
 
     python examples/anomaly_detection.py
 
-Trained on the shoes of Fashion-MNIST, tested on shoes against shirts and bags.
+The model is trained on the shoes of Fashion-MNIST, and tested on shoes, shirts, bags and the rest.
 """
 
 import keras
@@ -23,4 +23,4 @@ scores = vae.anomaly_score(x_test)
 normal, strange = scores[np.isin(y_test, SHOES)], scores[~np.isin(y_test, SHOES)]
 threshold = np.quantile(normal, 0.95)
 print(f"Threshold at which 5 % of the shoes give a false alarm: {threshold:.1f} nats")
-print(f"Other things found at this threshold: {np.mean(strange > threshold):.1%}")
+print(f"Share of other things found at this threshold: {np.mean(strange > threshold):.1%}")

@@ -1,4 +1,4 @@
-"""Draws each class of Fashion-MNIST on demand: a VAE that knows the class."""
+"""Generates each class of Fashion-MNIST on demand, with a VAE that is given the class."""
 
 import keras
 

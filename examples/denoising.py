@@ -1,4 +1,4 @@
-"""Denoising: the model sees noisy images and learns to reconstruct the clean ones.
+"""Removes noise: the model sees noisy images and learns to reconstruct the clean ones.
 
 python examples/denoising.py
 """

@@ -1,4 +1,4 @@
-"""Export: a model as files for TF Serving, ONNX Runtime and LiteRT, and what each one computes.
+"""Exports a model for TF Serving, ONNX Runtime and LiteRT, and compares what each file computes.
 
 pip install "keras_vae[export]"
 python examples/export.py
@@ -18,7 +18,7 @@ import keras_vae
 x_train, x_test = (x[..., None].astype("float32") / 255 for x in (x_train, x_test))
 
 keras.utils.set_random_seed(0)
-vae = keras_vae.recipes.seed_vae((28, 28, 1), latent_dim=2)
+vae = keras_vae.recipes.tutorial_vae((28, 28, 1), latent_dim=2)
 vae.compile(optimizer="adam")
 vae.fit(x_train, batch_size=128, epochs=1)
 

@@ -1,8 +1,8 @@
-"""A VAE on Fashion-MNIST: train, look at what it learnt, save it, use it.
+"""Trains a VAE on Fashion-MNIST, draws what it has learnt, saves it and uses it.
 
     python examples/fashion_mnist.py
 
-Ten epochs of the small convolutional networks; the training loss ends near 262 nats.
+The small convolutional networks train for ten epochs. The training loss ends near 262 nats.
 """
 
 import pathlib
@@ -15,7 +15,7 @@ from keras_vae import datasets, plotting
 (x_train, _), (x_test, y_test) = keras.datasets.fashion_mnist.load_data()
 x_train, x_test = (x[..., None].astype("float32") / 255 for x in (x_train, x_test))
 
-vae = keras_vae.recipes.seed_vae(latent_dim=2)
+vae = keras_vae.recipes.tutorial_vae(latent_dim=2)
 vae.compile(optimizer=keras.optimizers.Adam(1e-3))
 history = vae.fit(x_train, batch_size=32, epochs=10, validation_data=x_test)
 

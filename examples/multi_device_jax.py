@@ -1,9 +1,9 @@
-"""All the devices that JAX sees; on a machine with one CPU, two virtual ones.
+"""Trains on all devices that JAX sees; on a machine with one CPU, on two virtual devices.
 
     python examples/multi_device_jax.py
 
-The batch is the global one: `keras.distribution` shares it out, and N devices train as one would.
-Needs no TensorFlow.
+The batch is the global batch. `keras.distribution` divides it among the devices, and N devices
+train like one. TensorFlow is not needed.
 """
 
 import os

@@ -1,8 +1,8 @@
-"""All the GPUs of one machine; on a machine without any, its CPU.
+"""Trains on all GPUs of one machine; on a machine without a GPU, on its CPU.
 
     python examples/multi_gpu.py
 
-The batch is the global one: it is shared out, and N devices train exactly as one would.
+The batch is the global batch. It is divided among the devices, and N devices train like one.
 """
 
 import keras

@@ -1,4 +1,4 @@
-"""Several machines in step. Without TF_CONFIG it starts two workers on this machine, to try it out.
+"""Trains on several machines. Without TF_CONFIG it starts two workers on this machine.
 
     python examples/multi_worker.py
 
@@ -7,8 +7,8 @@ On a cluster, start it on every machine with the same list of hosts and an index
     TF_CONFIG='{"cluster": {"worker": ["host0:2222", "host1:2222"]},
                 "task": {"type": "worker", "index": 0}}' python examples/multi_worker.py
 
-Worker 0 is the chief: it alone writes files, to a folder that all workers can read. After a crash,
-start all workers again: they go on after the last whole epoch.
+Worker 0 is the chief. Only the chief writes files, to a folder that all workers can read. After a
+crash, start all workers again: they continue after the last whole epoch.
 """
 
 import json
@@ -25,7 +25,7 @@ from keras_vae import datasets
 
 
 def train():
-    """What each worker runs; the strategy has to come before anything else of TensorFlow."""
+    """Runs on each worker; the strategy must be made before anything else of TensorFlow."""
     strategy = tf.distribute.MultiWorkerMirroredStrategy()
     (x_train, _), (x_test, _) = datasets.fashion_mnist()
     with strategy.scope():

@@ -1,8 +1,8 @@
-"""A VAE of your own images: a folder of any size, read from disk batch by batch.
+"""Trains a VAE on your own images: a folder of any size, read from disk batch by batch.
 
     python examples/own_images.py path/to/images
 
-Without a folder it draws some, so that there is something to see.
+Without a folder it draws some images first.
 """
 
 import pathlib

@@ -1,6 +1,6 @@
-"""Waves of different lengths: compact codes from padded sequences, and what they tell.
+"""Learns compact codes of waves of different lengths, which are padded to one length.
 
-For tokens, each of which depends on those before, see tokens.py.
+For tokens, each of which depends on the tokens before it, see tokens.py.
 
 Needs `pip install "keras_vae[evaluation]"`.
 """

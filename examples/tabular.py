@@ -1,4 +1,4 @@
-"""Fills the gaps of a table of numbers, a class and a count, next to the best that can be done."""
+"""Fills the gaps of a table of numbers, a class and a count, and compares with the optimum."""
 
 import numpy as np
 

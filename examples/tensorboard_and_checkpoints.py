@@ -1,9 +1,9 @@
-"""TensorBoard, the best model so far, early stopping, and going on after a crash.
+"""Uses TensorBoard, keeps the best model so far, stops early, and continues after a crash.
 
     python examples/tensorboard_and_checkpoints.py
     tensorboard --logdir checkpoints/logs
 
-Stop it in the middle and start it again: it goes on after the last whole epoch.
+Stop it in the middle and start it again: it continues after the last whole epoch.
 """
 
 import keras

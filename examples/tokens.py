@@ -1,4 +1,4 @@
-"""Sentences of a known language: a decoder with memory, and what keeps its code in use.
+"""Learns sentences of a known language with a recurrent decoder whose code stays in use.
 
 Needs `pip install "keras_vae[evaluation]"`.
 """

@@ -9,14 +9,14 @@ import keras
 from keras import ops
 
 from keras_vae import replicas
-from keras_vae.metrics import Means
+from keras_vae.metrics import WeightedMeans
 from keras_vae.model import VAE
 from keras_vae.part import register
 from keras_vae.penalties import Penalty, check_one_prior
 
 
 class Adversary(Penalty):
-    """Base of penalties with a discriminator. A subclass gives `reference` and `judgement`.
+    """Base of penalties with a discriminator. A subclass gives `reference` and `penalty_of_logits`.
 
     Args:
         discriminator: `keras.Model`, codes (B, D) to a logit (B, 1), such as
@@ -35,7 +35,7 @@ class Adversary(Penalty):
         self.discriminator = discriminator
         for variable in discriminator.variables:
             variable.of_discriminator = True
-        self.means = Means(f"discriminator_{name}" for name in ("loss", "accuracy"))
+        self.means = WeightedMeans(f"discriminator_{name}" for name in ("loss", "accuracy"))
 
     def check_model(self, vae):
         if not isinstance(vae, AdversarialVAE):
@@ -55,9 +55,9 @@ class Adversary(Penalty):
         fixed = [ops.stop_gradient(variable) for variable in network.trainable_variables]
         others = [ops.convert_to_tensor(v) for v in network.non_trainable_variables]
         logits, _ = network.stateless_call(fixed, others, terms.z[0], training=False)
-        return self.judgement(ops.cast(logits[:, 0], "float32"))
+        return self.penalty_of_logits(ops.cast(logits[:, 0], "float32"))
 
-    def judgement(self, logits):
+    def penalty_of_logits(self, logits):
         """The penalty of codes, (B,), from their logits (B,)."""
         raise NotImplementedError
 
@@ -82,7 +82,7 @@ class Adversary(Penalty):
         values = ops.softplus(logits) - labels * logits
         right = ops.cast((logits > 0) == (labels > 0), "float32")
         self.means.update_state((values, right), weights)
-        return replicas.share_of_mean(values, weights)
+        return replicas.replica_loss(values, weights)
 
 
 @register
@@ -105,7 +105,7 @@ class TotalCorrelationAdversary(Adversary):
     def __init__(self, discriminator, weight=1.0, **kwargs):
         super().__init__(discriminator, weight, **{"name": "total_correlation", **kwargs})
 
-    def judgement(self, logits):
+    def penalty_of_logits(self, logits):
         return logits
 
     def reference(self, codes, weights, terms):
@@ -138,7 +138,7 @@ class PriorAdversary(Adversary):
         super().check_model(vae)
         check_one_prior(self, vae.prior)
 
-    def judgement(self, logits):
+    def penalty_of_logits(self, logits):
         return ops.softplus(logits)
 
     def reference(self, codes, weights, terms):
@@ -157,7 +157,7 @@ class AdversarialVAE(VAE):
     ```python
     adversary = adversarial.TotalCorrelationAdversary(networks.discriminator(10), weight=10.0)
     vae = keras_vae.adversarial.AdversarialVAE(encoder, decoder, penalties=[adversary])
-    vae.compile(keras.optimizers.Adam(1e-3), keras.optimizers.Adam(1e-4, beta_1=0.5))
+    vae.compile(keras.optimizers.Adam(1e-3), discriminator_optimizer=keras.optimizers.Adam(1e-4))
     ```
 
     References: those of the adversaries.
@@ -189,19 +189,8 @@ class AdversarialVAE(VAE):
         pair = paired(keras.optimizers.get(optimizer), discriminator_optimizer)
         super().compile(pair, **kwargs)
 
-    def compile_from_config(self, config):
-        self.compile(**keras.saving.deserialize_keras_object(config))
-        if self.built:
-            self.optimizer.build(self.trainable_variables)
-
     def _opponents_share(self, terms, training):
         return self.adversary.discriminator_loss(terms, training)
-
-    def _with(self, prior, objective, penalties):
-        if not penalties:
-            return super()._with(prior, objective, penalties)
-        parts = (self.encoder, self.decoder, self.posterior, prior, self.likelihood)
-        return AdversarialVAE(*parts, objective, penalties, self.seed)
 
 
 @register
@@ -230,16 +219,17 @@ class TwoOptimizers(keras.optimizers.Optimizer):
         if self.built:
             return
         super().build(variables)
+        self.trained = list(variables)
         for optimizer, _, own in self.split(variables, variables):
             optimizer.build(own)
 
     @property
     def variables(self):
         parts = (self.optimizer, self.discriminator_optimizer)
-        return self._variables + [v for part in parts for v in part.variables]
+        return [*super().variables, *(v for part in parts for v in part.variables)]
 
     def apply(self, grads, trainable_variables=None):
-        variables = trainable_variables or self._trainable_variables
+        variables = trainable_variables or self.trained
         self.build(list(variables))
         for optimizer, gradients, own in self.split(grads, variables):
             optimizer.apply(gradients, own)

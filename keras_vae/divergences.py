@@ -1,27 +1,47 @@
-"""KL(q(z|x) || p(z)): in closed form where there is one, else from the draws."""
+"""KL(q(z|x) || p(z)): in closed form where there is one, otherwise estimated from the draws."""
 
+import itertools
 import math
+from collections.abc import Callable
+from typing import Any
 
 from keras import ops
 
-from keras_vae import sphere
+from keras_vae import normal, sphere
 from keras_vae.posteriors import Categorical, DiagonalNormal, FullNormal, VonMisesFisher
 from keras_vae.priors import (
+    DiagonalNormalDistribution,
     LearnedNormal,
-    NormalGiven,
     StandardNormal,
     UniformCategorical,
     UniformSphere,
 )
+from keras_vae.typing import Params, Tensor
 
 _CLOSED_FORMS = {}
 
+_DENSITY = {"log_prob", "log_prob_per_dim", "sample_and_log_prob"}
+"""Methods that say what the density is: with one of them overridden, a closed form may be wrong."""
 
-def closed_form(posterior_class, prior_class):
-    """Decorator: registers `function(q, prior)` as the KL of this pair of classes.
 
-    The function returns (B,), or (B, D) where the KL is a sum over the dimensions of the code:
-    then free bits count each of them.
+def closed_form(posterior_class: type, prior_class: type) -> Callable:
+    """Registers `function(q, prior)` as the KL of a pair of classes; used as a decorator.
+
+    The function returns (B,), or (B, D) where the KL is a sum over the dimensions of the code. Free
+    bits then apply to each dimension.
+
+    Subclasses keep the form of their parents. Of several forms the one with the nearest classes
+    is used. A subclass that overrides `log_prob`, `log_prob_per_dim` or `sample_and_log_prob` has
+    another density, so its KL is estimated from the draws, unless a form is registered for the
+    subclass itself. Overriding `call`, `mean`, `sample` or `from_noise` does not matter: they
+    change the parameters, or how a code is drawn, but not the density of given parameters.
+
+    Args:
+        posterior_class: Class of the posterior.
+        prior_class: Class of the prior, or of what its `condition_on` returns.
+
+    Returns:
+        A decorator that returns the function unchanged.
 
     Example:
 
@@ -39,53 +59,80 @@ def closed_form(posterior_class, prior_class):
     return decorate
 
 
-def kl(posterior, q, prior, log_posterior, log_prior):
-    """KL(q || p) per example in nats, (B,). Args as in `kl_summands`."""
+def kl(posterior: Any, q: Params, prior: Any, log_posterior: Tensor, log_prior: Tensor) -> Tensor:
+    """Computes KL(q || p) for each example in nats.
+
+    Args:
+        posterior, q, prior, log_posterior, log_prior: As for `kl_summands`.
+
+    Returns:
+        Tensor (B,).
+    """
     return ops.sum(kl_summands(posterior, q, prior, log_posterior, log_prior), axis=-1)
 
 
-def kl_summands(posterior, q, prior, log_posterior, log_prior):
-    """KL(q || p) per example in nats, split by dimension where it is a sum: (B, D), else (B, 1).
+def kl_summands(
+    posterior: Any, q: Params, prior: Any, log_posterior: Tensor, log_prior: Tensor
+) -> Tensor:
+    """Computes KL(q || p) for each example in nats, by dimension where it is a sum over these.
 
     Args:
-        posterior, prior: the parts; their exact classes select the closed form.
-        q: what the posterior returned for the batch.
-        log_posterior, log_prior: (K, B) log-densities of the draws, used where there is no
-            closed form: the mean of their difference is an unbiased estimate.
+        posterior: The posterior; its class selects the closed form.
+        q: What the posterior returned for the batch.
+        prior: The prior; its class selects the closed form.
+        log_posterior: log q(z|x) of the draws, (K, B), used where there is no closed form: the
+            mean of its difference to `log_prior` is an unbiased estimate.
+        log_prior: log p(z) of the draws, (K, B).
+
+    Returns:
+        Tensor (B, D), or (B, 1) where the KL is no sum over dimensions.
     """
-    function = _CLOSED_FORMS.get((type(posterior), type(prior)))
-    function = function or (lambda q, prior: ops.mean(log_posterior - log_prior, axis=0))
-    values = function(q, prior)
+    function = _find(type(posterior), type(prior))
+    values = function(q, prior) if function else ops.mean(log_posterior - log_prior, axis=0)
     return values if len(values.shape) == 2 else values[:, None]
+
+
+def _find(posterior_class: type, prior_class: type) -> Callable | None:
+    """Returns the closed form of the nearest pair of classes, or None."""
+    pairs = itertools.product(_same_density(posterior_class), _same_density(prior_class))
+    steps = {(q, p): i + j for (i, q), (j, p) in pairs if (q, p) in _CLOSED_FORMS}
+    return _CLOSED_FORMS[min(steps, key=steps.get)] if steps else None
+
+
+def _same_density(cls: type) -> list[tuple[int, type]]:
+    """Returns (steps up, class) for `cls` and those ancestors whose density it inherits."""
+    found = []
+    for steps, ancestor in enumerate(cls.__mro__):
+        found.append((steps, ancestor))
+        if _DENSITY & vars(ancestor).keys():
+            break
+    return found
 
 
 @closed_form(DiagonalNormal, StandardNormal)
 def _normal_from_standard_normal(q, prior):
-    mean, log_variance = q["mean"], q["log_variance"]
-    return 0.5 * (ops.exp(log_variance) + ops.square(mean) - 1.0 - log_variance)
+    return normal.kl(q["mean"], q["log_variance"])
 
 
 @closed_form(DiagonalNormal, LearnedNormal)
-@closed_form(DiagonalNormal, NormalGiven)
+@closed_form(DiagonalNormal, DiagonalNormalDistribution)
 def _normal_from_normal(q, prior):
-    difference = q["log_variance"] - prior.log_variance()
-    square = ops.square(q["mean"] - prior.mean) * ops.exp(-prior.log_variance())
-    return 0.5 * (ops.exp(difference) + square - 1.0 - difference)
+    return normal.kl(q["mean"], q["log_variance"], prior.mean, prior.log_variance())
 
 
 @closed_form(FullNormal, StandardNormal)
 def _full_from_standard_normal(q, prior):
-    return _full_kl(q, 0.0, 0.0 * q["mean"])
+    return _full_kl(q, 0.0, ops.zeros_like(q["mean"]))
 
 
 @closed_form(FullNormal, LearnedNormal)
-@closed_form(FullNormal, NormalGiven)
+@closed_form(FullNormal, DiagonalNormalDistribution)
 def _full_from_normal(q, prior):
     return _full_kl(q, prior.mean, prior.log_variance())
 
 
 def _full_kl(q, mean, log_variance):
-    """Of N(q.mean, L Lᵀ) from a diagonal normal."""
+    """Computes the KL of N(q.mean, L Lᵀ) from a diagonal normal."""
     log_diagonal = ops.log(ops.diagonal(q["scale"], axis1=1, axis2=2))
     spread = ops.sum(ops.square(q["scale"]), axis=-1) + ops.square(q["mean"] - mean)
     terms = spread * ops.exp(-log_variance) - 1.0 + log_variance - 2.0 * log_diagonal

@@ -12,7 +12,8 @@ import warnings
 import keras
 import numpy as np
 
-from keras_vae import convolutions, saving
+from keras_vae import inference, keras_compat, saving
+from keras_vae.batch import unpack, vectors
 
 FORMATS = {"tf_saved_model": "", "onnx": ".onnx", "litert": ".tflite"}
 """Names, as those of Keras, and the ends of their files."""
@@ -21,22 +22,22 @@ BACKENDS = {"tensorflow": tuple(FORMATS), "jax": ("tf_saved_model",), "torch": (
 """The formats that each backend can write with a free batch size."""
 
 COMPONENTS = {
-    "encoder": {"encode": "mean_code"},
-    "decoder": {"decode": "decode"},
+    "encoder": {"encode": inference.mean_code},
+    "decoder": {"decode": inference.decode},
     "all": {
-        "encode": "mean_code",
-        "decode": "decode",
-        "reconstruct": "reconstruct",
-        "generate": "generate",
+        "encode": inference.mean_code,
+        "decode": inference.decode,
+        "reconstruct": inference.reconstruct,
+        "generate": inference.generate,
     },
 }
-"""The endpoints of each component, and the traced methods of the VAE that they are."""
+"""The endpoints of each component, as functions of (vae, batch)."""
 
 
 def export(vae, filepath, format, component, quantize, representative_data, verbose):
     """Writes the file or folder, whole or not at all: `VAE.export`."""
     _check(vae, filepath, format, component, quantize, representative_data)
-    with _in_float32(vae), convolutions.as_in_keras(vae.decoder):
+    with _in_float32(vae):
         names = _possible(vae, COMPONENTS[component])
         if format == "onnx" and component == "all":
             with saving.atomic_folder(filepath) as folder:
@@ -144,8 +145,8 @@ def _representative(vae, names, x):
     noise = np.random.default_rng(0).normal(size=(rows, vae.prior.noise_dim))
     first = {"x": batch["x"], "z": vae.encode(x), "noise": noise}
     if batch.get("condition") is not None:
-        vectors = vae._vectors(keras.ops.convert_to_tensor(batch["condition"]))
-        first["condition"] = keras.ops.convert_to_numpy(vectors)
+        condition = keras.ops.convert_to_tensor(batch["condition"])
+        first["condition"] = keras.ops.convert_to_numpy(vectors(condition, vae.condition_dim))
     return {name: {s.name: first[s.name] for s in _signature(vae, name)} for name in names}
 
 
@@ -160,12 +161,12 @@ def _parts(vae):
     return [vae.encoder, vae.posterior, vae.prior, vae.decoder, vae.likelihood]
 
 
-def _function(vae, method):
+def _function(vae, endpoint):
     """An endpoint as a function of one tensor, or of two where it takes a condition."""
-    method = getattr(vae, f"_{method}")
 
     def function(x, condition=None):
-        return method(x if condition is None else {"x": x, "condition": condition})
+        data = x if condition is None else {"x": x, "condition": condition}
+        return endpoint(vae, unpack(data, vae.likelihood, vae.condition_dim))
 
     return function
 
@@ -197,7 +198,7 @@ def _possible(vae, endpoints):
     if "generate" in names:
         try:
             row = [np.zeros((1, *s.shape[1:]), s.dtype) for s in _signature(vae, "generate")]
-            _function(vae, "generate")(*map(keras.ops.convert_to_tensor, row))
+            _function(vae, inference.generate)(*map(keras.ops.convert_to_tensor, row))
         except (AttributeError, NotImplementedError):
             names.remove("generate")
             warnings.warn(
@@ -211,7 +212,9 @@ def _possible(vae, endpoints):
 @contextlib.contextmanager
 def _in_float32(vae):
     """Computes in float32 inside: runtimes lack operations in half precision, weights have none."""
-    halves = [layer for layer in vae._flatten_layers() if "float16" in layer.compute_dtype]
+    halves = [
+        layer for layer in keras_compat.flatten_layers(vae) if "float16" in layer.compute_dtype
+    ]
     policies = [layer.dtype_policy for layer in halves]
     for layer in halves:
         layer.dtype_policy = "float32"

@@ -8,13 +8,13 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_vae.part import Part, bounded, register
+from keras_vae.part import Part, register, soft_clip
 from keras_vae.validation import positive_integer
 
 
 def forward(flows, z, context=None):
     """Runs z through all `flows`, reversing the dimensions after each: (z, log |det dz'/dz|)."""
-    log_determinant = 0.0 * z[..., 0]
+    log_determinant = ops.zeros_like(z[..., 0])
     for flow in flows:
         z, change = flow.forward_and_log_det(z, context)
         z, log_determinant = ops.flip(z, axis=-1), log_determinant + change
@@ -23,7 +23,7 @@ def forward(flows, z, context=None):
 
 def inverse(flows, z, context=None):
     """The inverse of `forward`: (z, log |det| of the inverse)."""
-    log_determinant = 0.0 * z[..., 0]
+    log_determinant = ops.zeros_like(z[..., 0])
     for flow in reversed(flows):
         z, change = flow.inverse_and_log_det(ops.flip(z, axis=-1), context)
         log_determinant = log_determinant + change
@@ -91,7 +91,7 @@ class _Affine(Flow):
 
     def _split(self, parameters):
         shift, log_scale = ops.split(parameters, 2, axis=-1)
-        return shift, bounded(log_scale, 2.0, 2.0)
+        return shift, soft_clip(log_scale, 2.0, 2.0)
 
 
 @register

@@ -6,7 +6,7 @@ from keras import ops
 from keras_vae import replicas
 
 
-class Means(keras.metrics.Metric):
+class WeightedMeans(keras.metrics.Metric):
     """Weighted means over the examples of an epoch, several by name, in one update."""
 
     def __init__(self, names):
@@ -44,19 +44,21 @@ class CodeUsage(keras.metrics.Metric):
         self.counts = self.add_weight(name="counts", shape=shape, initializer="zeros")
 
     def update_state(self, indices, sample_weight=None):
-        """Counts the codes of this replica, integers (B, N)."""
-        turns = ops.reshape(indices, (-1, self.num_codebooks))
-        counts = ops.sum(ops.one_hot(turns, self.num_codes), axis=0)
+        """Counts the codes of this replica, integers (B, N), each with its row's weight (B,)."""
+        turns = ops.one_hot(indices, self.num_codes)
+        if sample_weight is not None:
+            turns = turns * ops.cast(sample_weight, turns.dtype)[:, None, None]
+        counts = ops.sum(ops.reshape(turns, (-1, *self.counts.shape)), axis=0)
         self.counts.assign_add(replicas.all_sum(counts))
 
     def result(self):
-        p = self.counts / ops.maximum(ops.sum(self.counts, axis=1, keepdims=True), 1.0)
+        p = ops.divide_no_nan(self.counts, ops.sum(self.counts, axis=1, keepdims=True))
         entropies = -ops.sum(p * ops.log(ops.maximum(p, 1e-30)), axis=1)
         used = ops.mean(ops.cast(self.counts > 0, "float32"))
         return {"code_usage": used, "perplexity": ops.exp(ops.mean(entropies))}
 
 
-class Overflows(keras.metrics.Metric):
+class NonFiniteKL(keras.metrics.Metric):
     """For each latent dimension, examples since the epoch began whose KL is NaN or infinite.
 
     None where the KL is not split by dimension. Not among the logs: `callbacks.StopOnNonFinite`
@@ -64,7 +66,7 @@ class Overflows(keras.metrics.Metric):
     """
 
     def __init__(self, latent_dim):
-        super().__init__(name="overflows")
+        super().__init__(name="non_finite")
         self.counts = self.add_weight(name="counts", shape=(latent_dim,), initializer="zeros")
 
     def update_state(self, kl_summands):
@@ -76,14 +78,14 @@ class Overflows(keras.metrics.Metric):
         return ops.convert_to_tensor(self.counts)
 
 
-class StepNow(keras.metrics.Metric):
+class IterationSnapshot(keras.metrics.Metric):
     """The optimizer's step, as `reset_metrics` found it: for evaluation where Keras hides it.
 
     Not among the logs.
     """
 
     def __init__(self):
-        super().__init__(name="step_now")
+        super().__init__(name="iteration_snapshot")
         self.step = self.add_weight(name="step", shape=(), initializer="zeros", dtype="int32")
 
     def update_state(self, step):
@@ -91,3 +93,58 @@ class StepNow(keras.metrics.Metric):
 
     def result(self):
         return ops.convert_to_tensor(self.step)
+
+
+class BadBatches(keras.metrics.Metric):
+    """Counts examples with bad values over an epoch, and the batches before the first of them.
+
+    A value is bad if an input is not finite, or a target lies outside the support. Not among the
+    logs: `data_adapters.BatchCheck` raises the error.
+    """
+
+    def __init__(self):
+        super().__init__(name="bad_batches")
+        self.bad = self.add_weight(name="bad", shape=(), initializer="zeros")
+        self.clean = self.add_weight(name="clean", shape=(), initializer="zeros")
+
+    def update_state(self, good):
+        """Counts a batch; `good` has a boolean for each example of this replica, (B,)."""
+        bad = ops.sum(1.0 - ops.cast(good, "float32"))
+        clean = replicas.all_sum(self.bad + bad) == 0
+        self.bad.assign_add(bad)
+        self.clean.assign_add(ops.cast(clean, "float32") / replicas.count())
+
+    def result(self):
+        return ops.convert_to_tensor(self.bad)
+
+    def found(self):
+        """Returns (examples with bad values, number of the first batch with one)."""
+        bad, clean = (round(float(ops.convert_to_numpy(v))) for v in (self.bad, self.clean))
+        return bad, clean
+
+
+class StepMetrics:
+    """The metrics that a step updates: the means that are logged, and counters that are not.
+
+    Args:
+        names: of the means.
+        latent_dim: D.
+    """
+
+    def __init__(self, names, latent_dim):
+        self.means = WeightedMeans(names)
+        self.non_finite = NonFiniteKL(latent_dim)
+        self.bad_batches = BadBatches()
+        self.iteration_snapshot = IterationSnapshot()
+
+    @property
+    def unlogged_variables(self):
+        """The variables of the metrics that are not among the logs."""
+        unlogged = (self.non_finite, self.bad_batches, self.iteration_snapshot)
+        return [variable for metric in unlogged for variable in metric.variables]
+
+    def reset(self, step):
+        """Begins an epoch at a step of the optimizer."""
+        self.non_finite.reset_state()
+        self.bad_batches.reset_state()
+        self.iteration_snapshot.update_state(step)

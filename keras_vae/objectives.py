@@ -7,11 +7,12 @@ import keras
 from keras import ops
 
 from keras_vae import replicas, validation
-from keras_vae.part import Part, register
-from keras_vae.validation import number_or_schedule, positive_integer
+from keras_vae.networks.checks import batch_normalizations
+from keras_vae.part import Coefficient, Part, register
+from keras_vae.validation import positive_integer
 
 
-class Terms(NamedTuple):
+class LossTerms(NamedTuple):
     """What an objective or a penalty may use. K draws, B examples, D latent dimensions."""
 
     log_likelihood: Any
@@ -54,8 +55,9 @@ class ELBO(Part):
     KL warm-up. It is the same in training and in validation.
 
     Args:
-        beta: weight of the KL: a non-negative number, or a
-            `keras.optimizers.schedules.LearningRateSchedule` of the optimizer's steps.
+        beta: weight of the KL: a non-negative number, a schedule of the optimizer's steps or a
+            `keras.Variable`. Setting the attribute, for instance in a callback, takes effect from
+            the next step on; so it does for `free_bits` and `capacity`.
         num_samples: draws of z an example, averaged.
         free_bits: nats that each latent dimension may hold at no cost: where the batch's mean KL
             of a dimension is below, that counts instead and has no gradient. Against collapse.
@@ -79,50 +81,47 @@ class ELBO(Part):
     of a group.
     """
 
+    beta = Coefficient("it weights the KL divergence")
+    free_bits = Coefficient("the nats that a latent dimension may hold at no cost")
+    capacity = Coefficient("the nats of KL for each example", optional=True)
+
     def __init__(
         self, beta=1.0, num_samples=1, free_bits=0.0, capacity=None, balanced=False, **kwargs
     ):
         super().__init__(**kwargs)
-        self.beta = number_or_schedule(beta, "beta", "it weights the KL divergence")
+        self.beta = beta
         self.num_samples = positive_integer(
             num_samples, "num_samples", "the number of draws of z for an example"
         )
-        self.free_bits = number_or_schedule(free_bits, "free_bits", "nats a latent dimension")
-        self.capacity = capacity
-        if capacity is not None:
-            self.capacity = number_or_schedule(capacity, "capacity", "nats of KL an example")
-        self.balanced = balanced
+        self.free_bits, self.capacity, self.balanced = free_bits, capacity, balanced
 
     def loss(self, terms, step):
         """The loss of each example in nats, (B,), at an optimizer step."""
-        return _at(self.beta, step) * self._kl_term(terms, step) - ops.mean(
-            terms.log_likelihood, axis=0
-        )
+        reconstruction = -ops.mean(terms.log_likelihood, axis=0)
+        return ELBO.beta.at(self, step) * self._kl_term(terms, step) + reconstruction
 
     def _kl_term(self, terms, step):
         """(B,), of which the batch's weighted mean is the KL term."""
-        summands = terms.kl_summands
-        if callable(self.free_bits) or self.free_bits > 0:
-            least = _at(self.free_bits, step)
-            enough = replicas.mean(summands, terms.weights) > least
-            summands = ops.where(enough, summands, least)
+        summands = self._with_free_bits(terms, ELBO.free_bits.at(self, step))
         if self.balanced:
             summands = self._balance(terms, step) * summands
-        kl = ops.sum(summands, axis=-1)
-        if self.capacity is None:
+        kl, capacity = ops.sum(summands, axis=-1), ELBO.capacity.at(self, step)
+        if capacity is None:
             return kl
-        distance = kl - _at(self.capacity, step)
+        distance = kl - capacity
         return ops.sign(replicas.mean(distance, terms.weights)) * distance
+
+    def _with_free_bits(self, terms, least):
+        """The summands of the KL, (B, D), with `least` where the mean of the batch is below it."""
+        mean = replicas.mean(terms.kl_summands, terms.weights)
+        enough = ops.logical_or(least <= 0.0, mean > least)
+        return ops.where(enough, terms.kl_summands, least)
 
     def _balance(self, terms, step):
         """Weights of the summands, (D,), whose mean is 1."""
         means = ops.stop_gradient(replicas.mean(terms.kl_summands, terms.weights))
         shares = ops.divide_no_nan(means, ops.mean(means))
-        return ops.where(_at(self.beta, step) < 1.0, shares, ops.ones_like(shares))
-
-
-def _at(number_or_schedule, step):
-    return number_or_schedule(step) if callable(number_or_schedule) else number_or_schedule
+        return ops.where(ELBO.beta.at(self, step) < 1.0, shares, ops.ones_like(shares))
 
 
 @register
@@ -140,7 +139,7 @@ class IWAE(Part):
             fixed z. Its mean is 0 for K = 1, where this only removes noise, all of it once q is
             exact; for larger K it is biased.
             `"doubly_reparameterized"` (DReG): without bias for any K, and better with more draws.
-            Runs the decoder twice.
+            Runs the decoder twice, which must be without BatchNormalization.
             `"partial"` (PIWAE): that of `num_groups` averaged bounds, while decoder and prior get
             that of one bound of all draws. Runs the decoder twice.
         num_groups: int that divides K: the average of so many bounds of K / num_groups draws
@@ -181,13 +180,35 @@ class IWAE(Part):
             )
         self.elbo_weight = float(elbo_weight)
 
+    @property
+    def decodes_twice(self):
+        """Whether the loss calls the decoder again, with draws that are held fixed."""
+        return self.gradient in ("doubly_reparameterized", "partial")
+
     def check_model(self, vae):
+        if self.gradient != "standard" and getattr(vae.posterior, "shares_decoder", False):
+            raise ValueError(
+                '`gradient` must be "standard" for a ladder, because the others hold q fixed under '
+                "the draws, and here q depends on the draws above. "
+                f"Received: gradient={self.gradient!r}"
+            )
         needed = self.gradient in ("sticking_the_landing", "doubly_reparameterized")
         if needed and not getattr(vae.posterior, "invertible", True):
             raise ValueError(
                 f'`gradient="{self.gradient}"` must have a posterior with a density at any z, '
                 "because it holds q fixed under the draws; flows.Planar has no inverse. "
                 f"Received: posterior={type(vae.posterior).__name__}"
+            )
+        self._check_decoder(vae.decoder)
+
+    def _check_decoder(self, decoder):
+        mixing = batch_normalizations(decoder)
+        if self.gradient == "doubly_reparameterized" and mixing:
+            raise ValueError(
+                '`gradient` must be "standard" or "partial" for a decoder with BatchNormalization, '
+                "because there the code of one example changes the likelihood of the others, of "
+                "which the doubly reparameterized gradient knows nothing; or use "
+                f"LayerNormalization. Received: gradient={self.gradient!r}, decoder with {mixing}"
             )
 
     def loss(self, terms, step):
@@ -223,7 +244,8 @@ class IWAE(Part):
         normalised weight. Through the draws as they are, both encoder and decoder get a; the
         decoder gets the missing w - a from draws that are held fixed.
         """
-        normalised = ops.softmax(self._grouped(log_weights, self.num_groups), axis=1)
+        grouped = self._grouped(log_weights, self.num_groups)
+        normalised = ops.exp(grouped - ops.logsumexp(grouped, axis=1, keepdims=True))
         tight, elbo = (1 - self.elbo_weight) / self.num_groups, self.elbo_weight / self.num_samples
         w, a = (
             ops.stop_gradient(ops.reshape(tight * normalised**power, ops.shape(log_weights)) + elbo)

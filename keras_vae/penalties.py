@@ -4,25 +4,28 @@ import keras
 from keras import ops
 
 from keras_vae import posteriors, priors, replicas
-from keras_vae.part import Part, register
-from keras_vae.validation import number_or_schedule, positive_integer
+from keras_vae.part import Coefficient, Part, register
+from keras_vae.validation import is_number, positive_integer
 
 
 class Penalty(Part):
     """Base of penalties. A subclass gives `value`; the logs show it, weighted, under `name`.
 
     Args:
-        weight: a non-negative number or a schedule of the optimizer's steps.
+        weight: a non-negative number, a schedule of the optimizer's steps or a `keras.Variable`;
+            setting the attribute takes effect from the next step on.
     """
+
+    weight = Coefficient("it multiplies the penalty")
 
     def __init__(self, weight=1.0, **kwargs):
         super().__init__(**kwargs)
-        self.weight = number_or_schedule(weight, "weight", "it multiplies the penalty")
+        self.weight = weight
 
     def loss(self, terms, step):
         """The weighted penalty of each example, (B,)."""
-        weight = self.weight(step) if callable(self.weight) else self.weight
-        return weight * self.value(terms) + 0.0 * terms.weights
+        penalty = Penalty.weight.at(self, step) * self.value(terms)
+        return ops.broadcast_to(penalty, ops.shape(terms.weights))
 
     def value(self, terms):
         """The penalty, (B,) or one number for the batch."""
@@ -165,9 +168,12 @@ class DIP(Penalty):
             raise ValueError(
                 f"`kind` must be one of {self.kinds}, of DIP-VAE. Received: kind={kind!r}"
             )
-        self.diagonal_ratio = number_or_schedule(
-            diagonal_ratio, "diagonal_ratio", "it weights the diagonal"
-        )
+        if not (is_number(diagonal_ratio) and diagonal_ratio >= 0):
+            raise ValueError(
+                "`diagonal_ratio` must be a non-negative number: it weights the diagonal. "
+                f"Received: diagonal_ratio={diagonal_ratio!r}"
+            )
+        self.diagonal_ratio = float(diagonal_ratio)
         self.kind = kind
 
     def check_model(self, vae):
@@ -219,7 +225,12 @@ class MMD(Penalty):
         if kernel not in self.kernels:
             raise ValueError(f"`kernel` must be one of {self.kernels}. Received: kernel={kernel!r}")
         self.kernel = kernel
-        self.scale = number_or_schedule(scale, "scale", "the spread of the prior", positive=True)
+        if not (is_number(scale) and scale > 0):
+            raise ValueError(
+                "`scale` must be a positive number: it is the spread of the prior. "
+                f"Received: scale={scale!r}"
+            )
+        self.scale = float(scale)
 
     def check_model(self, vae):
         check_one_prior(self, vae.prior)

@@ -1,5 +1,7 @@
 """Noise that is the same on one device and on many, and whose state is saved with the model."""
 
+import contextlib
+
 import keras
 import numpy as np
 from keras import ops
@@ -21,18 +23,70 @@ def stream(seed, index):
     return int(np.random.SeedSequence([seed, index]).generate_state(1)[0] >> 1)
 
 
+class RowSharedSeed:
+    """A seed for `normal` and `uniform` whose noise is fixed and the same for every example.
+
+    What an example gets then depends neither on the other examples, nor on their order, nor on the
+    batch size. Each call with the same instance gives other noise, so make a new instance for each
+    use. It has no variable, and therefore can be made inside of a traced function.
+
+    Args:
+        seed: Integer.
+
+    Example:
+
+    ```python
+    z = posterior.sample(q, num_samples=16, seed=keras_vae.random.RowSharedSeed(0))
+    ```
+    """
+
+    def __init__(self, seed=0):
+        self.seed, self.calls = seed, 0
+
+    def next(self):
+        """Returns the integer seed of the next random operation."""
+        self.calls += 1
+        return stream(self.seed, self.calls)
+
+
 def normal(shape, seed, axis=0):
     """Standard normal noise of a shape whose `axis` runs over the examples of this replica."""
-    return _rows_of_global_draw(
-        lambda s: keras.random.normal(s, dtype="float32", seed=seed), shape, axis
-    )
+    return _noise(keras.random.normal, shape, seed, axis)
 
 
 def uniform(shape, seed, axis=0):
     """Noise uniform in [0, 1), like `normal`."""
-    return _rows_of_global_draw(
-        lambda s: keras.random.uniform(s, dtype="float32", seed=seed), shape, axis
-    )
+    return _noise(keras.random.uniform, shape, seed, axis)
+
+
+def _noise(draw, shape, seed, axis):
+    if isinstance(seed, RowSharedSeed):
+        one_row = (*shape[:axis], 1, *shape[axis + 1 :])
+        return ops.broadcast_to(draw(one_row, dtype="float32", seed=seed.next()), shape)
+    return rows_of_global_draw(lambda s: draw(s, dtype="float32", seed=seed), shape, axis)
+
+
+def unseeded_state():
+    """Returns the state of torch's own generators, from which Dropout draws there; else None."""
+    if keras.backend.backend() != "torch":
+        return None
+    import torch
+
+    return torch.get_rng_state(), torch.cuda.get_rng_state_all()
+
+
+@contextlib.contextmanager
+def unseeded_noise(state):
+    """Repeats the noise that followed an `unseeded_state()`; afterwards all goes on as before."""
+    if state is None:
+        yield
+        return
+    import torch
+
+    with torch.random.fork_rng(range(len(state[1]))):
+        torch.set_rng_state(state[0])
+        torch.cuda.set_rng_state_all(state[1])
+        yield
 
 
 def gumbel(noise):
@@ -40,28 +94,7 @@ def gumbel(noise):
     return -ops.log(-ops.log(ops.clip(noise, 1e-7, 1 - 1e-7)))
 
 
-def share_dropout(layer):
-    """Makes a Dropout layer mask like one device would: on replicas, with rows of a global mask."""
-    if hasattr(layer, "call_on_one_device") or layer.noise_shape is not None:
-        return
-    layer.call_on_one_device = layer.call
-
-    def call(inputs, training=False):
-        if not training or layer.rate == 0 or replicas.context() is None:
-            return layer.call_on_one_device(inputs, training=training)
-        mask = _rows_of_global_draw(
-            lambda s: keras.random.dropout(
-                ops.ones(s, inputs.dtype), layer.rate, seed=layer.seed_generator
-            ),
-            ops.shape(inputs),
-            axis=0,
-        )
-        return inputs * mask
-
-    layer.call = call
-
-
-def _rows_of_global_draw(draw, shape, axis):
+def rows_of_global_draw(draw, shape, axis=0):
     """`draw(shape)`; on N replicas each draws the global batch's noise and takes its own rows.
 
     A seed generator gives every replica the same numbers, so this is what makes N replicas

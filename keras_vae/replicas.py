@@ -85,7 +85,7 @@ def mean(values, weights):
     return ops.divide_no_nan(total, all_sum(ops.sum(weights)))
 
 
-def share_of_mean(values, weights):
+def replica_loss(values, weights):
     """This replica's share of the global weighted mean: the shares of all replicas add up to it.
 
     Args:

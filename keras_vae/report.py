@@ -76,7 +76,7 @@ def write(path, vae, x, labels=None, class_names=None, history=None, num_samples
 
 
 def _numbers(vae, x, num_samples):
-    log_prob = vae.log_likelihood(x[:1000], num_samples)
+    log_prob = vae.log_likelihood(x[:1000], num_samples=num_samples)
     numbers = {"log_likelihood": float(np.mean(log_prob))}
     numbers["bits_per_dim"] = float(np.mean(evaluation.bits_per_dim(log_prob, x.shape[1:])))
     return numbers | vae.diagnose(x)

@@ -1,178 +1,121 @@
-"""Files that are whole or not there: atomic writes, and loading with errors that say what to do."""
+"""Saving and loading of models, with errors that say what to do."""
 
-import contextlib
-import io
 import os
-import pathlib
-import shutil
-import tempfile
-import zipfile
 
 import keras
+
+from keras_vae import archives, keras_compat
+from keras_vae.writing import atomic, atomic_folder, hold, remove_leftovers, sole_use
+
+__all__ = [
+    "FORMAT",
+    "atomic",
+    "atomic_folder",
+    "check_checkpoints",
+    "check_format",
+    "check_name",
+    "hold",
+    "load_model",
+    "load_noise_states",
+    "noise_states",
+    "portable",
+    "quantize_layers",
+    "quantized_layers",
+    "remove_leftovers",
+    "save",
+    "save_noise_states",
+    "sole_use",
+]
 
 FORMAT = 1
 """Of the config of a saved model; a file of a later one is refused."""
 
-_PARTIAL = ".partial-"
-
-
-@contextlib.contextmanager
-def atomic(path):
-    """Yields a temporary path beside `path`, and renames it to `path` if nothing went wrong.
-
-    A process killed at any moment leaves at `path` the old file or the new one, never half of
-    one. The temporary file keeps the suffixes of `path`, as Keras goes by them.
-    """
-    path = pathlib.Path(path)
-    suffix = "".join(path.suffixes[-2:])
-    handle, temporary = tempfile.mkstemp(
-        prefix=f".{path.name}{_PARTIAL}", suffix=suffix, dir=path.parent
-    )
-    os.close(handle)
-    try:
-        os.chmod(temporary, 0o666 & ~_umask())
-        yield temporary
-        os.replace(temporary, path)
-    finally:
-        pathlib.Path(temporary).unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def atomic_folder(path):
-    """Like `atomic`, for a folder that holds an export; one that is there is moved aside first.
-
-    Raises:
-        ValueError: if a folder is there that holds something else.
-    """
-    path = pathlib.Path(path)
-    names = [entry.name for entry in path.iterdir()] if path.exists() else []
-    if names and "saved_model.pb" not in names and not all(n.endswith(".onnx") for n in names):
-        raise ValueError(
-            "`filepath` must be a new or empty folder, or an earlier export, which is replaced. "
-            f"Received: filepath={str(path)!r}, which holds {names[:3]}"
-        )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = pathlib.Path(tempfile.mkdtemp(prefix=f".{path.name}{_PARTIAL}", dir=path.parent))
-    temporary = aside / "new"
-    temporary.mkdir()
-    try:
-        yield temporary
-        if path.exists():
-            os.replace(path, aside / "old")
-        os.replace(temporary, path)
-    finally:
-        shutil.rmtree(aside)
-
-
-@contextlib.contextmanager
-def sole_use(folder):
-    """Refuses a folder that another living process has in sole use; released when this one ends.
-
-    Raises:
-        ValueError: if it is in use.
-    """
-    try:
-        import fcntl
-    except ImportError:  # Windows
-        yield
-        return
-    with open(pathlib.Path(folder) / ".in_use", "a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise ValueError(
-                "`--output` must be a folder that no other run is writing to, because they would "
-                f"overwrite each other. Received: --output={folder}"
-            ) from error
-        yield
-
-
-def remove_leftovers(folder):
-    """Removes what killed processes had begun to write with `atomic`."""
-    for path in pathlib.Path(folder).glob(f".*{_PARTIAL}*"):
-        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-
-
-def _umask():
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
 
 def save(write, path, overwrite=True, **kwargs):
-    """Calls Keras' `write(path, …)`, atomically where `path` will be one file."""
-    if not overwrite or str(path).startswith("hf://") or kwargs.get("zipped") is False:
+    """Calls Keras' `write(path, …)`, atomically where `path` will be one file.
+
+    Args:
+        write: `save` or `save_weights` of a `keras.Model`, bound to the model.
+        path: the file, or what else Keras takes.
+        overwrite: as in `keras.Model.save`.
+        kwargs: the other arguments of `write`.
+
+    Raises:
+        ValueError: if a whole model saved under this name could not be loaded again.
+    """
+    if getattr(write, "__func__", write) is not keras.Model.save_weights:
+        check_name(path, kwargs.get("zipped"))
+    is_one_file = kwargs.get("zipped") is not False and kwargs.get("max_shard_size") is None
+    if not overwrite or str(path).startswith("hf://") or not is_one_file:
         return write(path, overwrite=overwrite, **kwargs)
     with atomic(path) as temporary:
         write(temporary, overwrite=True, **kwargs)
 
 
-def load_model(path):
+def check_name(path, zipped=None, argument="filepath"):
+    """Refuses a name under which a whole model could be saved, but not loaded again.
+
+    Raises:
+        ValueError: unless it ends in `.keras`, begins with `hf://`, or is that of a folder
+            (`zipped=False`).
+    """
+    if str(path).endswith(".keras") or str(path).startswith("hf://") or zipped is False:
+        return
+    raise ValueError(
+        f"`{argument}` must end in '.keras', because a VAE in another format could not be loaded "
+        "again; `save_weights` takes '.weights.h5', and `export` writes files for other programs. "
+        f"Received: {argument}={str(path)!r}"
+    )
+
+
+def check_checkpoints(callbacks):
+    """Refuses, before the first step, a `ModelCheckpoint` whose files could not be loaded again."""
+    for callback in callbacks:
+        if isinstance(callback, keras.callbacks.ModelCheckpoint) and not callback.save_weights_only:
+            check_name(callback.filepath)
+
+
+def load_model(path, custom_objects: dict | None = None, compile: bool = True) -> keras.Model:
     """The model saved in a `.keras` file: `keras.saving.load_model` with a clear error.
 
     Args:
-        path: the file. Nothing in it is executed (`safe_mode=True`).
+        path: the file, or a folder that was saved with `zipped=False`. Nothing in it is executed
+            (`safe_mode=True`). A name that begins with `hf://` is passed to Keras.
+        custom_objects: dict of names and classes or functions that are not registered.
+        compile: whether to compile the model as it was when it was saved.
+
+    Returns:
+        The model.
 
     Raises:
-        ValueError: if there is no such file, or it is no whole `.keras` file.
+        ValueError: if there is no such file, or it cannot be loaded; the message names the cause.
 
     Example: `vae = keras_vae.load_model("vae.keras")`.
     """
-    if not os.path.isfile(path):
+    if str(path).startswith("hf://"):
+        return keras.saving.load_model(path, custom_objects=custom_objects, compile=compile)
+    is_folder = os.path.isfile(os.path.join(path, archives.CONFIG))
+    if not (is_folder or os.path.isfile(path)):
         raise ValueError(
             "`path` must name a `.keras` file, as written by `vae.save(path)`; there is no such "
             f"file. Received: path={str(path)!r}"
         )
+    check = archives.check_folder if is_folder else archives.check_archive
     try:
-        check_archive(path)
-        return keras.saving.load_model(path)
+        check(path, custom_objects)
+        return keras.saving.load_model(path, custom_objects=custom_objects, compile=compile)
     except Exception as error:
         raise ValueError(
             "`path` must name a whole `.keras` file, as written by `vae.save(path)`; this one "
-            f"cannot be loaded ({type(error).__name__}: {_first_line(error)}). "
+            f"cannot be loaded ({type(error).__name__}: {_cause(error)}). "
             f"Received: path={str(path)!r}"
         ) from error
 
 
-def check_archive(path):
-    """Refuses a `.keras` file that reaches outside itself, or grows when it is unpacked."""
-    with zipfile.ZipFile(path) as archive:
-        missing = {"config.json", "metadata.json", "model.weights.h5"} - set(archive.namelist())
-        if missing:
-            raise ValueError(f"it lacks {', '.join(sorted(missing))}")
-        for entry in archive.infolist():
-            name = pathlib.PurePosixPath(entry.filename.replace("\\", "/"))
-            if name.is_absolute() or ".." in name.parts or ":" in entry.filename:
-                raise ValueError(f"it has an entry outside itself, {entry.filename!r}")
-            if entry.file_size > 100 * entry.compress_size + 1_000_000:
-                raise ValueError(f"its entry {entry.filename!r} unpacks to {entry.file_size} bytes")
-        _check_weights(archive.read("model.weights.h5"))
-
-
-def _check_weights(content):
-    """Refuses links, objects, and arrays larger than the file in the HDF5 file of the weights."""
-    import h5py
-
-    seen = set()
-
-    def check(group):
-        for name in group:
-            if not isinstance(group.get(name, getlink=True), h5py.HardLink):
-                raise ValueError(f"its weights have a link, {group.name}/{name}")
-            item = group[name]
-            place = h5py.h5o.get_info(item.id).addr
-            if place in seen:
-                raise ValueError(f"its weights hold {group.name}/{name} twice")
-            seen.add(place)
-            if isinstance(item, h5py.Group):
-                check(item)
-            elif item.external or item.is_virtual or item.dtype.hasobject:
-                raise ValueError(f"its weights refer to something else at {item.name}")
-            elif item.nbytes > len(content):
-                raise ValueError(f"its weights grow to {item.nbytes} bytes at {item.name}")
-
-    with h5py.File(io.BytesIO(content), "r") as file:
-        check(file)
+def _cause(error):
+    """Returns what went wrong, on one line; Keras puts it behind the objects that contain it."""
+    text = str(error).split("Exception encountered:")[-1].split("Full object config:")[0]
+    return " ".join(text.split())[:400] or "no details"
 
 
 def check_format(number):
@@ -184,16 +127,12 @@ def check_format(number):
         )
 
 
-def _first_line(error):
-    return (str(error).strip().splitlines() or ["no details"])[0][:200]
-
-
 def portable(config):
     """A serialised config with Keras' own optimizers for those that only its torch backend has."""
     if not isinstance(config, dict):
         return config
     config = {key: portable(value) for key, value in config.items()}
-    if str(config.get("module")).startswith("keras.src.backend.torch.optimizers"):
+    if str(config.get("module")).startswith(keras_compat.TORCH_OPTIMIZERS):
         config |= {"module": "keras.optimizers", "registered_name": None}
     return config
 
@@ -218,3 +157,32 @@ def load_noise_states(model, store):
         if value is not None:
             state.assign(value)
     return rest
+
+
+def quantized_layers(model):
+    """Where a model holds quantized layers, and how: a list for its config.
+
+    The config of a network records its own; that of a part does not record its layers.
+    """
+    return [
+        {
+            "index": index,
+            "mode": layer.quantization_mode,
+            "config": keras.saving.serialize_keras_object(
+                getattr(layer, "quantization_config", None)
+            ),
+        }
+        for index, layer in enumerate(keras_compat.flatten_layers(model))
+        if getattr(layer, "quantization_mode", None)
+    ]
+
+
+def quantize_layers(model, recorded):
+    """Quantizes the layers that `quantized_layers` recorded, so that their weights can be read."""
+    layers = keras_compat.flatten_layers(model)
+    for entry in recorded:
+        layer = layers[entry["index"]]
+        if layer.quantization_mode is None:
+            config = keras.saving.deserialize_keras_object(entry["config"])
+            options = {} if config is None else {"config": config}
+            layer.quantize(entry["mode"], **options)

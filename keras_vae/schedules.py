@@ -9,11 +9,11 @@ import math
 import keras
 from keras import ops
 
-from keras_vae.part import constructor_arguments, register
+from keras_vae.part import Configured, register, serialized_arguments
 from keras_vae.validation import positive_integer
 
 
-class _Ramp(keras.optimizers.schedules.LearningRateSchedule):
+class _Ramp(Configured, keras.optimizers.schedules.LearningRateSchedule):
     def __init__(self, num_steps, start=0.0, end=1.0):
         super().__init__()
         self.num_steps = positive_integer(num_steps, "num_steps", "the optimizer steps it takes")
@@ -24,7 +24,7 @@ class _Ramp(keras.optimizers.schedules.LearningRateSchedule):
         return self.start + (self.end - self.start) * self.fraction(progress)
 
     def get_config(self):
-        return constructor_arguments(self)
+        return serialized_arguments(self)
 
 
 @register

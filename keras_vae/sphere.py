@@ -75,7 +75,7 @@ def _curve(log_concentration, dim):
     n = dim - 2.0
     # the peak, where κ sin² θ = n cos θ, and its width from the second derivative there
     cosine = 2.0 * concentration / (n + ops.sqrt(n**2 + 4.0 * concentration**2))
-    peak = ops.arccos(ops.clip(cosine, 0.0, 1.0 - 1e-7)) if n else 0.0 * cosine
+    peak = ops.arccos(ops.clip(cosine, 0.0, 1.0 - 1e-7)) if n else ops.zeros_like(cosine)
     sine = ops.maximum(ops.sin(peak), 1e-4)
     width = 1.0 / ops.sqrt(concentration * cosine + n / sine**2 + 0.1)
     first = ops.maximum(ops.stop_gradient(peak - 9.0 * width), 0.0)

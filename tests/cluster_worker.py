@@ -27,7 +27,7 @@ X, W = RNG.random((37, 4, 4, 1), "float32"), RNG.random(37).astype("float32")  #
 with strategy:
     keras.utils.set_random_seed(0)
     encoder = networks.dense_encoder((4, 4, 1), units=(8,))
-    encoder = keras.Sequential([encoder, keras.layers.Dropout(0.3, seed=7)])
+    encoder = keras.Sequential([encoder, keras_vae.layers.Dropout(0.3, seed=7)])
     decoder = networks.dense_decoder(2, (4, 4, 1), units=(8,))
     vae = keras_vae.VAE(encoder, decoder, seed=3)
     vae.compile(keras.optimizers.Adam(0.01, clipnorm=0.1), metrics=["mae"])

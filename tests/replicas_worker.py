@@ -32,8 +32,8 @@ from keras_vae import (  # noqa: E402
     quantized,
     random,
     replicas,
-    trainer,
 )
+from keras_vae.trainers import tensorflow as trainer  # noqa: E402
 
 RNG = np.random.default_rng(0)
 X = RNG.random((103, 6), "float32")  # batches of 16, the last of 7: uneven on 2 and on 4
@@ -47,7 +47,7 @@ def plain():
 
 def noisy_and_normalised():
     stack = [layers.Dense(8, "relu"), layers.BatchNormalization(synchronized=True)]
-    return keras.Sequential([keras.Input((6,)), *stack, layers.Dropout(0.4, seed=7)])
+    return keras.Sequential([keras.Input((6,)), *stack, keras_vae.layers.Dropout(0.4, seed=7)])
 
 
 def regularised():
@@ -106,6 +106,13 @@ CASES = {
     "BatchNormalization and Dropout": case(lambda: SGD(0.05), noisy_and_normalised),
     "regularisers": case(lambda: SGD(0.05), regularised),
     "optimal scale": case(lambda: SGD(0.01), likelihood=lambda: likelihoods.Normal("optimal")),
+    "learned scales": case(
+        lambda: SGD(0.01),
+        rows=SHORT,
+        likelihood=lambda: likelihoods.Mixed(
+            [likelihoods.Normal("per_feature"), likelihoods.Laplace("shared")], [3, 3]
+        ),
+    ),
     "total correlation": case(
         lambda: SGD(0.05), penalties=lambda: [penalties.TotalCorrelation(103, weight=2.0)]
     ),
@@ -190,6 +197,11 @@ CASES = {
         posterior=lambda: quantized.VectorQuantizer(4, 5, 2, restart=0.5, depth=2),
         penalties=lambda: [quantized.Commitment()],
     ),
+    "learned quantizer": case(
+        lambda: Adam(0.01),
+        posterior=lambda: quantized.VectorQuantizer(4, 5, 2, decay=None, restart=0.5),
+        penalties=lambda: [quantized.Commitment()],
+    ),
     "gumbel quantizer": case(
         lambda: SGD(0.05), posterior=lambda: quantized.GumbelQuantizer(4, 5, 2)
     ),
@@ -218,13 +230,13 @@ def put_back(mistake):
         return ops.mean(weights * values) / ops.mean(weights) / replicas.count()
 
     if mistake == "gradients summed":
-        replicas.share_of_mean = local_mean
+        replicas.replica_loss = local_mean
     elif mistake == "mean of the replicas' means":
-        replicas.share_of_mean = mean_of_means
+        replicas.replica_loss = mean_of_means
     elif mistake == "NaN on an empty shard":
-        replicas.share_of_mean = nan_when_empty
+        replicas.replica_loss = nan_when_empty
     elif mistake == "the same noise on every replica":
-        random._rows_of_global_draw = lambda draw, shape, axis: draw(shape)
+        random.rows_of_global_draw = lambda draw, shape, axis=0: draw(shape)
     elif mistake == "clipping per replica":
         trainer._clip = lambda gradients, *_: gradients
     elif mistake == "regularisers once a replica":
@@ -277,15 +289,15 @@ def train(name, count):
 def main(jobs_path, output):
     with open(jobs_path) as file:
         jobs = json.load(file)
-    originals = (replicas.share_of_mean, random._rows_of_global_draw, trainer._clip, replicas.count)
+    originals = (replicas.replica_loss, random.rows_of_global_draw, trainer._clip, replicas.count)
     everything = {}
     for name, count, mistake in jobs:
         put_back(mistake)
         for key, value in train(name, count).items():
             everything["|".join([name, str(count), mistake, key])] = value
         (
-            replicas.share_of_mean,
-            random._rows_of_global_draw,
+            replicas.replica_loss,
+            random.rows_of_global_draw,
             trainer._clip,
             replicas.count,
         ) = originals

@@ -72,7 +72,7 @@ def test_fit_equals_two_hand_written_descents():
 
 
 class FixedCodes:
-    """What a discriminator needs of `Terms`, with new codes each step."""
+    """What a discriminator needs of `LossTerms`, with new codes each step."""
 
     def __init__(self, codes, prior=None):
         self.z, self.weights = codes[None], np.ones(codes.shape[0], "float32")
@@ -129,6 +129,21 @@ def test_equal_weights_permute_and_a_zero_weight_leaves_the_reference():
     weights = np.repeat([1.0, 0.0], 25).astype("float32")
     shuffled = np.asarray(part.reference(codes, weights, FixedCodes(codes)))
     assert set(shuffled.ravel().tolist()) <= set(codes[:25].ravel().tolist())
+
+
+def test_the_reference_counts_as_much_as_the_weighted_codes():
+    prior, codes = priors.StandardNormal(), RNG.normal(size=(5, 2)).astype("float32")
+    prior.build((None, 2))
+    adversary = adversarial.PriorAdversary(networks.discriminator(2, units=(8,)))
+    terms = FixedCodes(codes, prior)
+    terms.weights = np.float32([4.0, 0.0, 1.0, 2.5, 0.5])
+    terms.seed = keras.random.SeedGenerator(3)
+    draws = np.asarray(prior.sample(5, keras.random.SeedGenerator(3)))
+    of_codes, of_draws = (np.asarray(adversary.discriminator(z))[:, 0] for z in (codes, draws))
+    costs = np.log1p(np.exp(-of_codes)), np.log1p(np.exp(of_draws))
+    expected = 0.5 * np.average(costs[0], weights=terms.weights) + 0.5 * costs[1].mean()
+    found = adversary.discriminator_loss(terms, training=False)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
 def test_evaluation_repeats_and_trains_nothing():

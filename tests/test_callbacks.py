@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_vae import __main__ as cli
+import keras_vae_cli as cli
 from keras_vae import callbacks, datasets, load_model, recipes, schedules
 
 X = np.random.default_rng(0).random((64, 6), "float32")
@@ -76,7 +76,9 @@ def test_a_run_that_has_ended_is_not_trained_further(tmp_path):
     again, _ = run(tmp_path)
     for a, b in zip(first.get_weights(), again.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
-    assert [p.name.startswith("epoch-") for p in tmp_path.iterdir()] == [True]
+    names = sorted(p.name for p in tmp_path.iterdir())
+    assert names[0] == ".in_use"
+    assert [name[:6] for name in names[1:]] == ["epoch-", "epoch-"]
 
 
 def test_a_backup_is_whole_or_not_there(tmp_path, monkeypatch):
@@ -190,7 +192,8 @@ def test_two_runs_in_one_folder_are_refused(tmp_path):
 
 LIMITED = """
 import resource, sys
-from keras_vae import __main__ as cli, datasets
+import keras_vae_cli as cli
+from keras_vae import datasets
 images, factors = datasets.shapes(200)
 datasets.load = lambda *_: datasets.Splits(images, images[:20], factors[:, 0], factors[:20, 0])
 size = int(sys.argv[1])

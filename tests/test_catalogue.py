@@ -7,7 +7,7 @@ import tensorflow as tf
 from scipy import integrate, special, stats
 
 from keras_vae import VAE, divergences, likelihoods, networks, objectives, posteriors, priors
-from keras_vae.likelihoods.counts import log_gamma
+from keras_vae.likelihoods.stirling import log_gamma
 
 RNG = np.random.default_rng(0)
 RAW = RNG.normal(scale=2.0, size=(2, 3, 4, 5)).astype("float32")  # 2 draws, 3 examples of 4 x 5
@@ -18,10 +18,10 @@ def built(part, shape=(3, 4, 5)):
     return part
 
 
-def density(likelihood, raw):
+def density(likelihood, params):
     """x -> p(x) of one feature."""
-    raw = np.float32(raw).reshape(1, 1, -1)
-    return lambda x: float(np.exp(likelihood.log_prob(np.float32([[x]]), raw)[0, 0]))
+    params = np.float32(params).reshape(1, 1, -1)
+    return lambda x: float(np.exp(likelihood.log_prob(np.float32([[x]]), params)[0, 0]))
 
 
 def test_laplace_is_that_of_scipy():
@@ -49,23 +49,23 @@ def test_negative_binomial_is_that_of_scipy():
 
 
 def test_categorical_is_the_log_softmax_of_the_class():
-    raw = RNG.normal(size=(2, 3, 4, 15)).astype("float32")  # 4 x 5 features of 3 classes
+    params = RNG.normal(size=(2, 3, 4, 15)).astype("float32")  # 4 x 5 features of 3 classes
     x = RNG.integers(0, 3, (3, 4, 5))
-    log_probs = special.log_softmax(raw.reshape(2, 3, 4, 5, 3), axis=-1)
+    log_probs = special.log_softmax(params.reshape(2, 3, 4, 5, 3), axis=-1)
     expected = np.take_along_axis(log_probs, x[None, ..., None], -1).sum((2, 3, 4))
     likelihood = likelihoods.Categorical(3)
-    np.testing.assert_allclose(likelihood.log_prob(x, raw), expected, rtol=1e-5)
-    np.testing.assert_array_equal(likelihood.mean(raw), log_probs.argmax(-1))
+    np.testing.assert_allclose(likelihood.log_prob(x, params), expected, rtol=1e-5)
+    np.testing.assert_array_equal(likelihood.mean(params), log_probs.argmax(-1))
     assert likelihood.example_shape((4, 15)) == (4, 5)
 
 
-@pytest.mark.parametrize("raw", [-20.0, -3.0, -0.06, -0.04, 0.0, 0.01, 0.05, 1.0, 8.0])
-def test_continuous_bernoulli_is_a_density_with_its_mean(raw):
+@pytest.mark.parametrize("params", [-20.0, -3.0, -0.06, -0.04, 0.0, 0.01, 0.05, 1.0, 8.0])
+def test_continuous_bernoulli_is_a_density_with_its_mean(params):
     likelihood = likelihoods.ContinuousBernoulli()
-    p = density(likelihood, raw)
+    p = density(likelihood, params)
     assert integrate.quad(p, 0, 1, epsabs=1e-5, epsrel=1e-5)[0] == pytest.approx(1.0, abs=1e-4)
     mean = integrate.quad(lambda x: x * p(x), 0, 1, epsabs=1e-5, epsrel=1e-5)[0]
-    assert float(likelihood.mean(tf.constant(raw))) == pytest.approx(mean, abs=1e-4)
+    assert float(likelihood.mean(tf.constant(params))) == pytest.approx(mean, abs=1e-4)
 
 
 @pytest.mark.parametrize("scale", [0.3, "shared"])
@@ -77,7 +77,7 @@ def test_laplace_integrates_to_one(scale):
 
 
 @pytest.mark.parametrize(
-    ("likelihood", "raw", "support"),
+    ("likelihood", "params", "support"),
     [
         (likelihoods.Categorical(4), [0.3, -1.0, 2.0, 0.0], np.arange(4)),
         (likelihoods.Poisson(), 2.0, np.arange(80)),
@@ -87,18 +87,18 @@ def test_laplace_integrates_to_one(scale):
     ],
     ids=lambda v: type(v).__name__,
 )
-def test_probabilities_sum_to_one(likelihood, raw, support):
-    p = density(likelihood, raw)
+def test_probabilities_sum_to_one(likelihood, params, support):
+    p = density(likelihood, params)
     assert sum(p(x) for x in support) == pytest.approx(1.0, abs=1e-3)
 
 
 def test_discretised_logistic_is_the_mass_of_the_bins():
     x = RNG.integers(0, 256, (3, 4, 5)) / 255
-    raw = RNG.normal(scale=0.3, size=(2, 3, 4, 10)).astype("float32")
-    logistic = stats.logistic(0.5 + raw[..., :5], np.exp(raw[..., 5:] - 3.0))
+    params = RNG.normal(scale=0.3, size=(2, 3, 4, 10)).astype("float32")
+    logistic = stats.logistic(0.5 + params[..., :5], np.exp(params[..., 5:] - 3.0))
     upper = np.where(x == 1, 1.0, logistic.cdf(x + 0.5 / 255))
     lower = np.where(x == 0, 0.0, logistic.cdf(x - 0.5 / 255))
-    actual = likelihoods.DiscretizedLogistic().log_prob(x.astype("float32"), raw)
+    actual = likelihoods.DiscretizedLogistic().log_prob(x.astype("float32"), params)
     np.testing.assert_allclose(actual, np.log(upper - lower).sum((2, 3)), rtol=1e-3)
 
 
@@ -111,9 +111,9 @@ def test_discretised_logistic_is_the_mass_of_the_bins():
     ],
 )
 def test_samples_have_the_mean_of_the_distribution(likelihood, mean):
-    raw = np.tile(np.float32([-1.0, 1.0, 0.6, -0.6]), (40_000, 1))
-    draws = np.asarray(likelihood.sample(raw, seed=3))
-    expected = np.asarray(likelihood.mean(raw[0])) if mean is None else mean
+    params = np.tile(np.float32([-1.0, 1.0, 0.6, -0.6]), (40_000, 1))
+    draws = np.asarray(likelihood.sample(params, seed=3))
+    expected = np.asarray(likelihood.mean(params[0])) if mean is None else mean
     error = 5 * draws.std(0) / np.sqrt(len(draws))
     assert np.all(np.abs(draws.mean(0) - expected) < error)
 
@@ -142,7 +142,7 @@ def test_values_outside_the_support_are_refused(likelihood, x):
     [
         lambda: likelihoods.DiscretizedLogistic(1),
         lambda: likelihoods.Categorical(0),
-        lambda: likelihoods.Laplace("optimal"),
+        lambda: likelihoods.Laplace("best"),
         lambda: priors.NormalMixture(0),
         lambda: objectives.IWAE(0),
     ],

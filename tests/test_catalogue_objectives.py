@@ -15,7 +15,7 @@ WEIGHTS = RNG.random(9).astype("float32")
 
 
 def elbo_terms(summands=SUMMANDS):
-    return objectives.Terms(LOG_LIKELIHOOD, summands, *[None] * 6, WEIGHTS, None, None)
+    return objectives.LossTerms(LOG_LIKELIHOOD, summands, *[None] * 6, WEIGHTS, None, None)
 
 
 def mean(values):
@@ -66,7 +66,7 @@ LOG_WEIGHTS = LOG_P + LOG_PRIOR - LOG_POSTERIOR
 
 
 def iwae_loss(**options):
-    terms = objectives.Terms(LOG_P, None, LOG_POSTERIOR, LOG_PRIOR, *[None] * 7)
+    terms = objectives.LossTerms(LOG_P, None, LOG_POSTERIOR, LOG_PRIOR, *[None] * 7)
     return objectives.IWAE(6, **options).loss(terms, 0)
 
 

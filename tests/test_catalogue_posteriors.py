@@ -14,12 +14,13 @@ RNG = np.random.default_rng(0)
 def made(posterior, features=4, scale=0.5):
     """A posterior of random weights and its q for 3 examples."""
     posterior.build((None, features))
-    posterior.set_weights([scale * RNG.normal(size=w.shape) for w in posterior.get_weights()])
+    for weight in posterior.trainable_weights:
+        weight.assign(scale * RNG.normal(size=weight.shape))
     return posterior, posterior(RNG.normal(size=(3, features)).astype("float32"))
 
 
 def draws(posterior, q, count=20_000, step=None):
-    z, log_prob = posterior.draw(q, count, keras.random.SeedGenerator(1), step)
+    z, log_prob = posterior.sample_and_log_prob(q, count, keras.random.SeedGenerator(1), step)
     return np.asarray(z), np.asarray(log_prob)
 
 
@@ -122,7 +123,9 @@ def test_straight_through_codes_are_exact_and_have_a_gradient():
     log_probs = tf.constant(q["log_probs"])
     with tf.GradientTape() as tape:
         tape.watch(log_probs)
-        z, _ = posterior.draw({"log_probs": log_probs}, 4, keras.random.SeedGenerator(0), step=0)
+        z, _ = posterior.sample_and_log_prob(
+            {"log_probs": log_probs}, 4, keras.random.SeedGenerator(0), step=0
+        )
         total = tf.reduce_sum(z * np.arange(6, dtype="float32"))
     np.testing.assert_allclose(np.sort(np.unique(z))[[0, -1]], [0, 1], atol=1e-6)
     assert np.abs(tape.gradient(total, log_probs)).max() > 1e-3

@@ -52,7 +52,7 @@ def test_a_condition_reaches_the_prior_in_training_and_generation():
     vae = conditional(prior=priors.ConditionalNormal(4))
     means = np.float32([[5, 0], [0, 5], [-5, 0], [0, -5]])
     vae.prior.mean_layer.set_weights([means, np.zeros(2, "float32")])
-    given = vae.prior.given(vae, np.eye(4, dtype="float32")[CLASSES])
+    given = vae.prior.condition_on(np.eye(4, dtype="float32")[CLASSES])
     z = RNG.normal(size=(3, 32, 2)).astype("float32")
     expected = stats.norm(means[CLASSES]).logpdf(z).sum(-1)
     np.testing.assert_allclose(given.log_prob(z), expected, rtol=1e-4)

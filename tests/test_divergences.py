@@ -1,10 +1,12 @@
+import math
+
 import keras
 import numpy as np
 import pytest
 from scipy import integrate, stats
 
-from keras_vae import divergences
-from keras_vae.posteriors import DiagonalNormal
+from keras_vae import divergences, priors
+from keras_vae.posteriors import DiagonalNormal, FullNormal
 from keras_vae.priors import StandardNormal
 
 
@@ -21,11 +23,17 @@ def given(mean, log_variance):
 
 
 class OtherPosterior(DiagonalNormal):
-    """Of no registered pair."""
+    """Its own density, by name, so no form of its parent applies."""
+
+    def log_prob(self, q, z):
+        return super().log_prob(q, z)
 
 
 class OtherPrior(StandardNormal):
-    """Of no registered pair."""
+    """Its own density, by name, so no form of its parent applies."""
+
+    def log_prob(self, z):
+        return super().log_prob(z)
 
 
 def quadrature(mean, scale):
@@ -78,3 +86,91 @@ def test_a_registered_closed_form_is_used_for_its_own_pair_only(monkeypatch):
     np.testing.assert_array_equal(actual, [7.0] * 3)
     actual = divergences.kl(OtherPosterior(1), q, StandardNormal(), *logs)
     np.testing.assert_array_equal(actual, [1.0] * 3)
+
+
+class Same(DiagonalNormal):
+    """Feeds other noise, as a user may; the density of given parameters stays."""
+
+    def sample(self, q, num_samples, seed):
+        return super().sample(q, num_samples, 7)
+
+
+class SamePrior(StandardNormal):
+    """Draws differently; its density stays."""
+
+    def from_noise(self, noise, temperature=1.0):
+        return -temperature * noise
+
+
+class OtherDraws(DiagonalNormal):
+    """A posterior whose `sample_and_log_prob` says what the density is."""
+
+    def sample_and_log_prob(self, q, num_samples, seed, step=None):
+        z, log_prob = super().sample_and_log_prob(q, num_samples, seed, step)
+        return 2.0 * z, log_prob - 2.0 * math.log(2.0)
+
+
+class PerDim(DiagonalNormal):
+    def log_prob_per_dim(self, q, z):
+        return super().log_prob_per_dim(q, 0.5 * z) - math.log(2.0)
+
+
+def is_closed(posterior_class, prior_class):
+    """Whether the KL ignores the log densities of the draws."""
+    q = given([[0.5, -1.0]], [[0.3, -0.8]])
+    logs = np.full((1, 1), 1e6, "float32"), np.zeros((1, 1), "float32")
+    kl = divergences.kl(posterior_class(2), q, standard_normal(2, prior_class), *logs)
+    return float(kl[0]) < 100
+
+
+@pytest.mark.parametrize("posterior_class", [DiagonalNormal, Same])
+@pytest.mark.parametrize("prior_class", [StandardNormal, SamePrior])
+def test_a_subclass_with_the_density_of_its_parent_keeps_the_closed_form(
+    posterior_class, prior_class
+):
+    q = given([[0.5, -1.0]], [[0.3, -0.8]])
+    found = divergences.kl_summands(
+        posterior_class(2), q, standard_normal(2, prior_class), None, None
+    )
+    expected = [[quadrature(0.5, np.exp(0.15)), quadrature(-1.0, np.exp(-0.4))]]
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("posterior_class", [OtherPosterior, OtherDraws, PerDim])
+def test_a_posterior_with_another_density_is_estimated(posterior_class):
+    assert is_closed(DiagonalNormal, StandardNormal)
+    assert not is_closed(posterior_class, StandardNormal)
+    assert not is_closed(type("Child", (posterior_class,), {}), StandardNormal)
+    assert not is_closed(type("Mixed", (posterior_class, DiagonalNormal), {}), StandardNormal)
+
+
+def test_a_prior_with_another_density_is_estimated():
+    assert not is_closed(DiagonalNormal, OtherPrior)
+    assert not is_closed(Same, type("Child", (OtherPrior,), {}))
+
+
+def test_the_nearest_registered_classes_decide(monkeypatch):
+    monkeypatch.setattr(divergences, "_CLOSED_FORMS", dict(divergences._CLOSED_FORMS))
+    grandchild = type("Grandchild", (Same,), {})
+    divergences.closed_form(Same, StandardNormal)(lambda q, prior: q["mean"] + 7.0)
+    q = given([[0.0]], [[0.0]])
+    for cls, expected in ((grandchild, 7.0), (Same, 7.0), (DiagonalNormal, 0.0)):
+        found = divergences.kl(cls(1), q, standard_normal(1, SamePrior), None, None)
+        np.testing.assert_allclose(found, [expected])
+
+
+@pytest.mark.parametrize("cls", [DiagonalNormal, FullNormal])
+def test_a_normal_with_given_parameters_has_the_closed_form_of_each_example(cls):
+    rng = np.random.default_rng(0)
+    mean, log_variance = rng.normal(size=(2, 4, 2)).astype("float32")
+    parameters = (keras.ops.convert_to_tensor(a) for a in (mean, log_variance))
+    prior = priors.DiagonalNormalDistribution(*parameters)
+    posterior = cls(2)
+    posterior.build((None, 3))
+    posterior.set_weights([rng.normal(size=w.shape) for w in posterior.get_weights()])
+    q = posterior(rng.normal(size=(4, 3)).astype("float32"))
+    z, log_q = posterior.sample_and_log_prob(q, 20_000, keras.random.SeedGenerator(0))
+    samples = np.asarray(log_q) - np.asarray(prior.log_prob(z))
+    found = np.asarray(divergences.kl(posterior, q, prior, None, None))
+    error = samples.std(0) / np.sqrt(len(samples))
+    assert np.all(np.abs(samples.mean(0) - found) < 5 * error)

@@ -69,17 +69,6 @@ def test_diagnose_agrees_with_the_verbs():
     assert found["active_units"] == evaluation.active_units(q["mean"])
 
 
-def test_evaluate_diagnoses_on_request():
-    vae, model = principal_components()
-    x = model.rvs(100, random_state=0).astype("float32")
-    vae.compile("sgd")
-    logs = vae.evaluate(x, batch_size=100, verbose=0, return_dict=True, diagnose=True)
-    assert logs["loss"] == pytest.approx(-logs["elbo"], rel=1e-5)
-    assert logs["active_units"] == vae.diagnose(x)["active_units"]
-    with pytest.raises(ValueError, match=r"return_dict=True.*Received"):
-        vae.evaluate(x, verbose=0, diagnose=True)  # a list has no room for names
-
-
 def test_posteriors_without_dimensions_are_diagnosed_as_far_as_they_go():
     vae = recipes.categorical_vae((8, 8, 1))
     found = vae.diagnose(np.zeros((4, 8, 8, 1), "float32"))
@@ -93,11 +82,11 @@ def test_the_bound_rises_to_the_closed_form():
     vae.posterior.mean_layer.set_weights([0.7 * kernel, bias])  # the posterior is no longer exact
     x = model.rvs(400, random_state=3).astype("float32")
     truth = model.logpdf(x).mean()
-    bounds = [vae.log_likelihood(x, k).mean() for k in (1, 10, 100, 3000)]
+    bounds = [vae.log_likelihood(x, num_samples=k).mean() for k in (1, 10, 100, 3000)]
     assert bounds == sorted(bounds)
     assert bounds[-1] == pytest.approx(truth, abs=0.03)
     many = np.repeat(x, 50, axis=0)
-    difference = vae.log_likelihood(many, 1) - vae.elbo(many)
+    difference = vae.log_likelihood(many, num_samples=1) - vae.elbo(many)
     assert abs(difference.mean()) < 4 * difference.std() / np.sqrt(len(many))
 
 
@@ -106,16 +95,16 @@ def test_chunks_do_not_change_the_estimate():
     x = model.rvs(50, random_state=3).astype("float32")
     kernel, bias = vae.posterior.mean_layer.get_weights()
     vae.posterior.mean_layer.set_weights([0.7 * kernel, bias])
-    estimates = [vae.log_likelihood(x, 3000, batch_size=b) for b in (10, 50)]
+    estimates = [vae.log_likelihood(x, num_samples=3000, batch_size=b) for b in (10, 50)]
     assert abs(np.mean(estimates[0] - estimates[1])) < 0.04
 
 
 def test_log_likelihood_shows_one_bar(capsys):
     vae, model = principal_components()
     x = model.rvs(5, random_state=3).astype("float32")
-    vae.log_likelihood(x, 120)
+    vae.log_likelihood(x, num_samples=120)
     assert capsys.readouterr().out == ""
-    vae.log_likelihood(x, 120, verbose=1)
+    vae.log_likelihood(x, num_samples=120, verbose=1)
     assert "3/3" in capsys.readouterr().out
 
 

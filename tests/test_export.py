@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from checks import binary, dtype_policy, small_vae
 
+import keras_vae_cli as cli
 from keras_vae import VAE, posteriors, priors, quantized
-from keras_vae import __main__ as cli
 
 ROOT = pathlib.Path(__file__).parents[1]
 ROWS = 3
@@ -93,7 +93,7 @@ def expected(vae):
     if vae.condition_dim:
         condition = np.eye(vae.condition_dim, dtype="float32")[:ROWS]
         batch = {"x": x, "condition": condition}
-    drawn = keras.ops.convert_to_numpy(vae.prior.given(vae, condition).from_noise(noise))
+    drawn = keras.ops.convert_to_numpy(vae._prior_for(condition).from_noise(noise))
     outputs = {
         "encode": (x, vae.encode(batch)),
         "decode": (z, vae.decode(z, condition=condition)),

@@ -4,7 +4,8 @@ import pytest
 from checks import binary, check_file, check_gradients, dtype_policy
 from scipy import stats
 
-from keras_vae import callbacks, likelihoods, objectives
+from keras_vae import callbacks, likelihoods, objectives, penalties, priors
+from keras_vae.batch import unpack
 from keras_vae.hierarchical import HierarchicalVAE, TopDown, bottom_up
 
 RNG = np.random.default_rng(0)
@@ -55,8 +56,8 @@ def test_every_verb(name):
     np.testing.assert_allclose(vae.decode(z), vae.predict(x, verbose=0), rtol=1e-5)
     assert vae.encode(x, sample=True).shape == z.shape
     assert vae.interpolate(x[0], x[1], 3).shape == (3, *shape)
-    assert vae.impute(x, x > 0, 3).shape == x.shape
-    assert vae.anomaly_score(x).shape == vae.log_likelihood(x, 5).shape == (7,)
+    assert vae.impute(x, x > 0, num_samples=3).shape == x.shape
+    assert vae.anomaly_score(x).shape == vae.log_likelihood(x, num_samples=5).shape == (7,)
     assert np.isfinite(vae.diagnose(x)["elbo"])
     assert vae.infer(x)["prior_log_variance"].shape == z.shape
 
@@ -66,9 +67,11 @@ def test_temperatures_by_group():
     vae.fit(binary(30, (6,)), epochs=3, verbose=0)
     cold = vae.generate(4, temperature=0.0)
     np.testing.assert_allclose(cold, np.repeat(cold[:1], 4, axis=0), rtol=1e-5)
-    np.testing.assert_array_equal(vae.generate(4, seed=1), vae.generate(4, 1.0, seed=1))
-    np.testing.assert_array_equal(vae.generate(4, (1.0, 1.0), seed=1), vae.generate(4, seed=1))
-    assert np.ptp(vae.generate(4, (0.0, 1.0), seed=1), axis=0).max() > 0
+    np.testing.assert_array_equal(vae.generate(4, seed=1), vae.generate(4, temperature=1.0, seed=1))
+    np.testing.assert_array_equal(
+        vae.generate(4, temperature=(1.0, 1.0), seed=1), vae.generate(4, seed=1)
+    )
+    assert np.ptp(vae.generate(4, temperature=(0.0, 1.0), seed=1), axis=0).max() > 0
 
 
 def randomised(vae):
@@ -77,9 +80,14 @@ def randomised(vae):
     return vae
 
 
+def terms_of(vae, x, num_samples):
+    batch = unpack(x, vae.likelihood)
+    return vae._terms(batch, vae._draw(batch, num_samples), vae.likelihood.log_prob)
+
+
 def test_the_kl_of_each_group_is_that_of_monte_carlo():
     vae, x = randomised(small(VECTORS, (6,))), binary(2, (6,))
-    terms, _ = vae._evaluate(x, 4000)
+    terms = terms_of(vae, x, 4000)
     q, z = terms.q, np.asarray(terms.z)
     normal = [
         stats.norm.logpdf(z, q[mean], np.exp(0.5 * np.asarray(q[log_variance])))
@@ -113,9 +121,9 @@ def test_the_likelihood_of_a_linear_ladder_is_the_closed_form():
     # moments of the state and of z_2, by the rules for linear maps of normals
     start, (p1, p2) = np.asarray(ladder.start, float), [b.prior_head for b in (one, two)]
     kernel, bias = (np.asarray(w, float) for w in one.project.weights)
-    raw = start @ np.asarray(p1.kernel, float) + np.asarray(p1.bias)
-    mean = start + raw[:2] @ kernel + bias
-    covariance = kernel.T @ np.diag(np.exp(raw[2:])) @ kernel
+    params = start @ np.asarray(p1.kernel, float) + np.asarray(p1.bias)
+    mean = start + params[:2] @ kernel + bias
+    covariance = kernel.T @ np.diag(np.exp(params[2:])) @ kernel
     p2.kernel.assign(np.concatenate([p2.kernel[:, :3], np.zeros((4, 3))], 1))  # its variance fixed
     a, b = np.asarray(p2.kernel, float)[:, :3], np.asarray(p2.bias, float)
     kernel, bias = (np.asarray(w, float) for w in two.project.weights)
@@ -127,8 +135,8 @@ def test_the_likelihood_of_a_linear_ladder_is_the_closed_form():
     model = stats.multivariate_normal(mean @ w + c, w.T @ covariance @ w + 0.49 * np.eye(6))
     x = model.rvs(5, random_state=0).astype("float32")
     exact = model.logpdf(x)
-    np.testing.assert_allclose(vae.log_likelihood(x, 20_000), exact, atol=0.15)
-    terms, _ = vae._evaluate(x, 2000)
+    np.testing.assert_allclose(vae.log_likelihood(x, num_samples=20_000), exact, atol=0.15)
+    terms = terms_of(vae, x, 2000)
     elbo = np.mean(np.asarray(terms.log_likelihood), axis=0) - np.asarray(terms.kl)
     assert np.all(elbo < exact)
 
@@ -138,7 +146,7 @@ def test_a_condition_enters_from_above():
     x = {"x": binary(9, (6,)), "condition": np.arange(9) % 3}
     vae.fit(x, epochs=2, verbose=0)
     assert vae.generate(4, condition=1).shape == (4, 6)
-    assert vae.log_likelihood(x, 3).shape == (9,)
+    assert vae.log_likelihood(x, num_samples=3).shape == (9,)
 
 
 @pytest.mark.parametrize(
@@ -167,3 +175,74 @@ def test_the_group_that_overflows_is_named():
         vae.fit(x, verbose=0, callbacks=[callbacks.StopOnNonFinite()])
     assert "kl_1" not in str(raised.value)
     assert "latent dimension" not in str(raised.value)
+
+
+@pytest.mark.parametrize("name", ["vectors", "grids"])
+def test_mmd_compares_the_codes_with_draws_of_the_ladder(name):
+    groups, shape = CASES[name]
+    vae = small(groups, shape, penalties=[penalties.MMD(1.0)])
+    logs = vae.fit(binary(8, shape), batch_size=4, verbose=0).history
+    assert np.isfinite(logs["mmd"]).all()
+
+
+def test_diagnose_counts_latent_dimensions_whatever_the_batches():
+    vae, x = small(*CASES["vectors"]), binary(21, (6,))
+    vae.decoder.blocks[0].posterior_head.bias.assign([0.3] * 4)
+    found = vae.diagnose(x, num_samples=4, batch_size=8)  # the last batch is shorter
+    spread = np.var(vae.encode(x), axis=0)
+    assert found["active_units"] == np.sum(spread > 0.01) <= 5
+    np.testing.assert_allclose(found["elbo"], vae.elbo(x, num_samples=4).mean(), rtol=1e-5)
+
+
+def test_another_prior_is_refused():
+    vae = small(*CASES["vectors"])
+    with pytest.raises(ValueError, match="`prior` must be left out"):
+        vae.fit_prior(binary(8, (6,)), priors.NormalMixture(2), epochs=1)
+    with pytest.raises(ValueError, match="`posterior` must be left out"):
+        small(*CASES["vectors"], posterior=vae.posterior)
+
+
+def conditional_ladder(**parts):
+    """A ladder with a condition and random weights, and data for it."""
+    vae = randomised(small(VECTORS, (6,), condition_dim=3, **parts))
+    return vae, {"x": binary(4, (6,)), "condition": np.array([0, 2, 1, 2])}
+
+
+def test_each_draw_of_each_row_follows_the_features_and_the_condition_of_its_row():
+    vae, x = conditional_ladder()
+    drawn = vae._draw(unpack(x, vae.likelihood, 3), 3)
+    z = np.asarray(drawn["z"])
+    log_prior = np.asarray(vae._prior_for(np.eye(3, dtype="float32")[x["condition"]]).log_prob(z))
+    for k, b in np.ndindex(3, 4):
+        alone = unpack({key: values[b : b + 1] for key, values in x.items()}, vae.likelihood, 3)
+        codes = iter(vae.split(z[k, b][None]))
+        q, params = vae._pass(alone, lambda *_, codes=codes: next(codes))
+        for name in ("mean", "log_variance", "prior_mean", "prior_log_variance"):
+            np.testing.assert_allclose(drawn["q"][name][k, b], q[name][0, 0], rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(drawn["params"][k, b], params[0, 0], rtol=1e-4, atol=1e-5)
+        scale = np.exp(0.5 * np.asarray(q["prior_log_variance"][0, 0]))
+        expected = stats.norm(q["prior_mean"][0, 0], scale).logpdf(z[k, b]).sum()
+        np.testing.assert_allclose(log_prior[k, b], expected, rtol=1e-4, atol=1e-4)
+
+
+def test_the_logs_of_the_groups_weigh_rows_by_their_sample_weights():
+    vae, x = randomised(small(VECTORS, (6,))), binary(4, (6,))
+    weights = np.float32([1.0, 0.0, 3.0, 0.5])
+    logs = vae.evaluate(x, sample_weight=weights, verbose=0, return_dict=True)
+    vae._rewind_evaluation_noise()
+    kl = np.average(terms_of(vae, x, 1).kl_summands, axis=0, weights=weights)
+    np.testing.assert_allclose([logs["kl_1"], logs["kl_2"]], kl, rtol=1e-4)
+    assert logs["kl_1"] + logs["kl_2"] == pytest.approx(logs["kl_loss"], rel=1e-5)
+
+
+def test_the_temperature_of_a_group_scales_its_own_noise():
+    vae = randomised(small(VECTORS, (6,)))
+    noise = RNG.normal(size=(4, 5)).astype("float32")
+    prior, factors = vae._prior_for(), np.float32([0.3, 0.3, 2.0, 2.0, 2.0])
+    found, expected = prior.from_noise(noise, (0.3, 2.0)), prior.from_noise(factors * noise)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    np.testing.assert_allclose(
+        prior.from_noise(noise, 0.3), prior.from_noise(np.float32(0.3) * noise), rtol=1e-5
+    )
+    one, two = (vae.generate(4, temperature=t, seed=1) for t in ((0.0, 1.0), (1.0, 0.0)))
+    assert np.abs(one - two).max() > 1e-3

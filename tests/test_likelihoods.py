@@ -13,8 +13,8 @@ RAW = RNG.normal(size=(2, 3, 4, 5)).astype("float32")  # 2 draws, 3 examples of 
 SEED = 1
 
 
-def built(likelihood, raw=RAW):
-    likelihood.build(raw.shape[1:])
+def built(likelihood, params=RAW):
+    likelihood.build(params.shape[1:])
     return likelihood
 
 
@@ -26,18 +26,18 @@ def test_bernoulli_is_that_of_scipy_on_binary_data():
 
 def test_bernoulli_probabilities_sum_to_one():
     x = np.array(list(itertools.product([0, 1], repeat=4)), "float32")
-    raw = np.broadcast_to(np.float32([[0.3, -2.0, 5.0, 0.0]]), x.shape)[None]
-    assert np.exp(Bernoulli().log_prob(x, raw)).sum() == pytest.approx(1.0, abs=1e-5)
+    params = np.broadcast_to(np.float32([[0.3, -2.0, 5.0, 0.0]]), x.shape)[None]
+    assert np.exp(Bernoulli().log_prob(x, params)).sum() == pytest.approx(1.0, abs=1e-5)
 
 
 def test_bernoulli_is_finite_at_extreme_logits():
-    raw = tf.constant([[[1e4, -1e4, 1e4, -1e4]]])
+    params = tf.constant([[[1e4, -1e4, 1e4, -1e4]]])
     x = np.float32([[1, 0, 0, 1]])
     with tf.GradientTape() as tape:
-        tape.watch(raw)
-        value = Bernoulli().log_prob(x, raw)
+        tape.watch(params)
+        value = Bernoulli().log_prob(x, params)
     np.testing.assert_allclose(value, [[-2e4]])
-    np.testing.assert_allclose(tape.gradient(value, raw)[0, 0], [0, 0, -1, 1], atol=1e-6)
+    np.testing.assert_allclose(tape.gradient(value, params)[0, 0], [0, 0, -1, 1], atol=1e-6)
 
 
 def test_the_floor_of_grey_levels_is_their_entropy():
@@ -65,24 +65,24 @@ def test_normal_integrates_to_one():
 
 def test_the_shared_scale_is_stationary_at_the_root_mean_squared_error():
     x = RNG.normal(size=(3, 4, 5)).astype("float32")
-    raw = np.zeros((1, 3, 4, 5), "float32")
-    likelihood = built(Normal("shared"), raw)
+    params = np.zeros((1, 3, 4, 5), "float32")
+    likelihood = built(Normal("shared"), params)
     likelihood.log_scale.assign(0.5 * np.log((x**2).mean()))
     with tf.GradientTape() as tape:
-        total = tf.reduce_sum(likelihood.log_prob(x, raw))
+        total = tf.reduce_sum(likelihood.log_prob(x, params))
     assert abs(float(tape.gradient(total, likelihood.log_scale.value))) < 1e-3
     expected = stats.norm.logpdf(x, 0, np.sqrt((x**2).mean())).sum((1, 2))
-    np.testing.assert_allclose(likelihood.log_prob(x, raw)[0], expected, rtol=1e-5)
+    np.testing.assert_allclose(likelihood.log_prob(x, params)[0], expected, rtol=1e-5)
 
 
 def test_the_shared_scale_is_learned_from_noise_of_known_size():
     noise = RNG.normal(scale=0.2, size=(50, 40)).astype("float32")
-    raw = np.zeros((1, 50, 40), "float32")
-    likelihood = built(Normal("shared"), raw)
+    params = np.zeros((1, 50, 40), "float32")
+    likelihood = built(Normal("shared"), params)
     optimizer = keras.optimizers.Adam(0.1)
     for _ in range(100):
         with tf.GradientTape() as tape:
-            loss = -tf.reduce_mean(likelihood.log_prob(noise, raw))
+            loss = -tf.reduce_mean(likelihood.log_prob(noise, params))
         gradients = tape.gradient(loss, likelihood.trainable_weights)
         optimizer.apply(gradients, likelihood.trainable_weights)
     scale = np.exp(0.5 * likelihood.log_variance())
@@ -107,13 +107,13 @@ def test_the_optimal_scale_is_the_weighted_error_then_a_moving_average():
 
 def test_the_optimal_scale_is_what_maximises_the_likelihood():
     """The gradient is that of the likelihood at its best scale, -½ n log(mean squared error)."""
-    x, raw = RNG.normal(size=(3, 4, 5)).astype("float32"), tf.constant(RAW)
+    x, params = RNG.normal(size=(3, 4, 5)).astype("float32"), tf.constant(RAW)
     with tf.GradientTape(persistent=True) as tape:
-        tape.watch(raw)
-        value = built(Normal("optimal")).training_log_prob(x, raw, np.ones(3, "float32"))
-        profile = -0.5 * RAW.size * tf.math.log(tf.reduce_mean((x - raw) ** 2))
+        tape.watch(params)
+        value = built(Normal("optimal")).training_log_prob(x, params, np.ones(3, "float32"))
+        profile = -0.5 * RAW.size * tf.math.log(tf.reduce_mean((x - params) ** 2))
     np.testing.assert_allclose(
-        tape.gradient(value, raw), tape.gradient(profile, raw), rtol=1e-4, atol=1e-6
+        tape.gradient(value, params), tape.gradient(profile, params), rtol=1e-4, atol=1e-6
     )
 
 
@@ -141,11 +141,11 @@ def test_log_prob_alone_does_not_move_the_optimal_scale():
 
 
 def test_moments_of_samples():
-    raw = np.full((20_000, 3), [0.0, 1.0, -2.0], "float32")
-    x = Bernoulli().sample(raw, SEED).numpy()
-    np.testing.assert_allclose(x.mean(0), special.expit(raw[0]), atol=5 * 0.5 / np.sqrt(20_000))
-    y = built(Normal(0.5), raw[None]).sample(raw, SEED).numpy()
-    np.testing.assert_allclose(y.mean(0), raw[0], atol=5 * 0.5 / np.sqrt(20_000))
+    params = np.full((20_000, 3), [0.0, 1.0, -2.0], "float32")
+    x = Bernoulli().sample(params, SEED).numpy()
+    np.testing.assert_allclose(x.mean(0), special.expit(params[0]), atol=5 * 0.5 / np.sqrt(20_000))
+    y = built(Normal(0.5), params[None]).sample(params, SEED).numpy()
+    np.testing.assert_allclose(y.mean(0), params[0], atol=5 * 0.5 / np.sqrt(20_000))
     np.testing.assert_allclose(y.std(0), 0.5, rtol=0.03)
 
 
@@ -183,7 +183,7 @@ def test_a_normal_takes_any_finite_number():
 
 def test_a_decoder_with_a_wrong_last_axis_is_refused():
     class TwoNumbers(Normal):
-        raw_per_feature = 2
+        params_per_feature = 2
 
     assert TwoNumbers().example_shape((8, 8, 6)) == (8, 8, 3)
     with pytest.raises(ValueError, match=r"multiple of 2.*Received"):
@@ -196,14 +196,14 @@ def test_one_raw_value_a_feature_gives_examples_of_the_same_shape():
 
 
 def test_raw_values_may_be_any_rank():
-    x, raw = RNG.random((3, 7)), RNG.normal(size=(2, 3, 7)).astype("float32")
-    assert keras.ops.shape(Bernoulli().log_prob(x, raw)) == (2, 3)
+    x, params = RNG.random((3, 7)), RNG.normal(size=(2, 3, 7)).astype("float32")
+    assert keras.ops.shape(Bernoulli().log_prob(x, params)) == (2, 3)
 
 
 def test_a_batch_of_no_weight_leaves_the_optimal_scale_alone():
-    x, raw = np.full((3, 5), 2.0, "float32"), np.zeros((1, 3, 5), "float32")
+    x, params = np.full((3, 5), 2.0, "float32"), np.zeros((1, 3, 5), "float32")
     likelihood = Normal("optimal")
     likelihood.build((1, 3, 5))
     for weights in ([0, 0, 0], [1, 1, 1], [0, 0, 0]):
-        likelihood.training_log_prob(x, raw, np.float32(weights))
+        likelihood.training_log_prob(x, params, np.float32(weights))
     assert float(likelihood.variance) == pytest.approx(4.0)

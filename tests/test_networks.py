@@ -50,7 +50,7 @@ def test_dense_networks_take_any_rank(shape):
 
 
 def test_the_seed_networks_are_those_of_the_tutorials():
-    vae = recipes.seed_vae()
+    vae = recipes.tutorial_vae()
     encoder = [9 * 1 * 32 + 32, 9 * 32 * 64 + 64, 7 * 7 * 64 * 16 + 16]
     decoder = [2 * 3136 + 3136, 9 * 64 * 64 + 64, 9 * 64 * 32 + 32, 9 * 32 * 1 + 1]
     counts = [

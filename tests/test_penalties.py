@@ -16,7 +16,7 @@ Z = (MEAN + np.exp(0.5 * LOG_VARIANCE) * RNG.normal(size=(7, 3))).astype("float3
 def terms(q=Q, z=Z, weights=None, prior=None):
     posterior = posteriors.DiagonalNormal(z.shape[-1])
     weights = np.ones(len(z), "float32") if weights is None else np.float32(weights)
-    return objectives.Terms(
+    return objectives.LossTerms(
         *[None] * 4,
         z=tensor(z[None]),
         q={key: tensor(value) for key, value in q.items()},
@@ -96,8 +96,9 @@ def standard():
     return prior
 
 
+@pytest.mark.parametrize("weights", [np.ones(7), [1.0, 0.0, 2.0, 0.5, 0.5, 3.0, 1.0]])
 @pytest.mark.parametrize("kernel", ["imq", "rbf"])
-def test_mmd_is_the_mean_of_the_kernels(kernel):
+def test_mmd_is_the_weighted_mean_of_the_kernels(kernel, weights):
     penalty, prior = penalties.MMD(kernel=kernel), standard()
     draws = np.asarray(prior.sample(7, keras.random.SeedGenerator(0)))
 
@@ -106,12 +107,16 @@ def test_mmd_is_the_mean_of_the_kernels(kernel):
         cs = 2.0 * 3 * np.array(penalty.multiples)
         return np.mean(cs / (cs + square) if kernel == "imq" else np.exp(-square / cs))
 
-    def pairs(a, b, same):
-        return np.mean([k(x, y) for i, x in enumerate(a) for j, y in enumerate(b)
-                        if not same or i != j])  # fmt: skip
+    def pairs(a, b, v, w, same):
+        distinct = [(i, j) for i in range(7) for j in range(7) if not same or i != j]
+        values = [k(a[i], b[j]) for i, j in distinct]
+        return np.average(values, weights=[v[i] * w[j] for i, j in distinct])
 
-    expected = pairs(Z, Z, True) + pairs(draws, draws, True) - 2 * pairs(Z, draws, False)
-    np.testing.assert_allclose(penalty.loss(terms(prior=prior), 0), [expected] * 7, atol=1e-5)
+    ones = np.ones(7)
+    expected = pairs(Z, Z, weights, weights, True) + pairs(draws, draws, ones, ones, True)
+    expected -= 2 * pairs(Z, draws, weights, ones, False)
+    found = penalty.loss(terms(weights=weights, prior=prior), 0)
+    np.testing.assert_allclose(found, [expected] * 7, atol=1e-5)
 
 
 def test_mmd_is_zero_in_the_mean_for_codes_from_the_prior_and_positive_elsewhere():

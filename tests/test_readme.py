@@ -57,6 +57,12 @@ def test_the_example_of_a_part_is_a_density_and_trains():
     assert losses[-1] < losses[0]
     with pytest.raises(ValueError, match="must lie in"):
         vae.fit(-x)
+    weights = vae.get_weights()
+    for seed in range(16):  # from 16 starts, without a second trace
+        rng = np.random.default_rng(seed)
+        vae.set_weights([rng.permutation(w.ravel()).reshape(w.shape) for w in weights])
+        x = rng.exponential(10.0 ** (seed % 4), size=(64, 30)).astype("float32")
+        assert np.isfinite(vae.fit(x, epochs=3, verbose=0).history["loss"]).all()
     grid = np.arange(0.0005, 20, 0.001, dtype="float32")[:, None]
     density = np.exp(names["Exponential"]().log_prob(grid, np.full((1, 1, 1), 0.7, "float32")))
     assert density.sum() * 0.001 == pytest.approx(1.0, abs=1e-3)

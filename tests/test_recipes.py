@@ -81,7 +81,7 @@ def test_every_paper_trains_evaluates_and_generates_in_a_new_process(tmp_path):
 
 
 def test_every_recipe_is_among_the_papers():
-    others = {"fitting_networks", "seed_vae", "linear_vae"}
+    others = {"fitting_networks", "tutorial_vae", "linear_vae"}
     assert set(recipes.__all__) == {name.split()[0] for name in PAPERS} | others
 
 
@@ -92,8 +92,8 @@ def test_every_recipe_is_among_the_papers():
         lambda: (recipes.vae(6), (6,)),
         lambda: (recipes.vae((9, 7, 3), beta=schedules.Linear(10)), (9, 7, 3)),
         lambda: (recipes.vae((66, 65, 1), likelihood=likelihoods.Normal("optimal")), (66, 65, 1)),
-        lambda: (recipes.seed_vae((12, 11, 1)), (12, 11, 1)),
-        lambda: (recipes.seed_vae((9, 14, 3)), (9, 14, 3)),
+        lambda: (recipes.tutorial_vae((12, 11, 1)), (12, 11, 1)),
+        lambda: (recipes.tutorial_vae((9, 14, 3)), (9, 14, 3)),
         lambda: (recipes.linear_vae((5, 5, 1), latent_dim=3), (5, 5, 1)),
         lambda: (recipes.linear_vae((7,)), (7,)),
     ],

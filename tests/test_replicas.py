@@ -21,7 +21,8 @@ EXACT += [("total correlation", 4), ("total correlation, stratified", 2), ("DIP 
 EXACT += [("free bits on a sphere", 2), ("capacity of classes", 4), ("flow", 2)]
 EXACT += [("doubly reparameterized", 2), ("condition and mask", 4), ("vector quantizer", 2)]
 EXACT += [("word dropout", 2), ("ladder", 2), ("ladder", 4), ("residual quantizer", 2)]
-EXACT += [("gumbel quantizer", 2)]
+EXACT += [("gumbel quantizer", 2), ("learned scales", 2), ("learned scales", 4)]
+EXACT += [("learned quantizer", 2)]
 EXACT += [("total correlation adversary", n) for n in (1, 2, 4)] + [("prior adversary", 4)]
 EXACT += [("adversary, mixed_float16", 2), ("gradient norm guard", 2)]
 
@@ -77,7 +78,8 @@ def test_replicas_equal_one_device(results, name, count):
     tolerance = 2e-3 if name in HALF else 1e-5
     weights, logs = difference(results, name, count)
     assert weights < tolerance
-    assert logs < tolerance
+    # a reference row is chosen by a cumulative weight, whose rounding replicas change: 4e-5 seen
+    assert logs < (1e-4 if name == "total correlation adversary" else tolerance)
     assert results[f"{name}|0||iterations"] == results[f"{name}|{count}||iterations"]
     if name == "SGD":
         one, many = results["SGD|0||codes"], results[f"SGD|{count}||codes"]

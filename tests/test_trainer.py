@@ -2,7 +2,9 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from checks import small_vae
 from reference import Reference
+from scipy import sparse
 
 import keras_vae
 from keras_vae import networks, schedules
@@ -141,7 +143,7 @@ def test_use_ema_leaves_the_average_of_the_iterates():
     reference, average = Reference(make()), None
     for (x,) in batches(X):
         reference.descend(reference.gradients(x), RATE)
-        now = reference.vae.get_weights()
+        now = [w.numpy() for w in reference.vae.trainable_weights]
         average = average or now
         average = [0.5 * a + 0.5 * b for a, b in zip(average, now, strict=True)]
     trained = [w.numpy() for w in vae.trainable_weights]
@@ -308,6 +310,18 @@ def test_validation_is_evaluate_and_leaves_training_alone():
     assert history["val_loss"] == logs["val_loss"]
 
 
+@pytest.mark.parametrize("read", [np.asarray, sparse.csr_matrix])
+def test_validation_has_a_batch_size_of_its_own(read):
+    vae, x, sizes = small_vae((6,)), np.eye(12, 6, dtype="float32"), []
+    count = keras.callbacks.LambdaCallback()
+    count.on_test_batch_end = lambda batch, logs: sizes.append(batch)
+    options = {"validation_data": read(x), "callbacks": [count], "verbose": 0}
+    vae.fit(x, batch_size=6, validation_batch_size=3, **options)
+    assert len(sizes) == 4
+    vae.fit(x, batch_size=6, **options)
+    assert len(sizes) == 4 + 2
+
+
 def test_validation_weights_without_y_are_not_ignored():
     vae = compiled(keras.optimizers.SGD(0.0))
     logs = vae.fit(X, validation_data=(X, None, W), batch_size=20, verbose=0).history
@@ -355,9 +369,8 @@ def test_the_same_seed_gives_the_same_bits():
 
 
 def test_a_loss_in_compile_is_refused():
-    vae = compiled(loss="mse")
     with pytest.raises(ValueError, match=r"`loss` must be left out.*Received"):
-        vae.fit(X)
+        compiled(loss="mse")
 
 
 @pytest.mark.parametrize(
@@ -381,7 +394,7 @@ def test_batch_normalisation_over_each_replicas_own_rows_is_refused():
     encoder = keras.Sequential([keras.Input((6,)), keras.layers.BatchNormalization()])
     vae = keras_vae.VAE(encoder, networks.dense_decoder(2, (6,), units=(8,)))
     vae.compile("sgd")
-    vae._distribute_strategy = Two()
+    vae._strategy = Two()
     with pytest.raises(ValueError, match=r"must be made with `synchronized=True`.*Received"):
         vae.check_strategy()
 

@@ -39,11 +39,11 @@ def test_the_other_loss_is_ours_up_to_a_factor_and_a_constant(row):
     q = {"mean": MEAN, "log_variance": LOG_VARIANCE}
     q = {name: ops.convert_to_tensor(values) for name, values in q.items()}
     likelihood.build((None, P))
-    terms = objectives.Terms(
+    terms = objectives.LossTerms(
         likelihood.log_prob(X, RAW[None]),
         divergences.kl_summands(posterior, q, prior, None, None),
         *[None] * 9,
-    )
+    )._replace(weights=ops.ones(B))
     ours = np.asarray(objectives.ELBO(beta).loss(terms, 0))
     slope, constant = np.polyfit(ours, theirs, 1)
     assert slope > 0

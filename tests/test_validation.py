@@ -4,7 +4,7 @@ import pytest
 import tensorflow as tf
 
 import keras_vae
-from keras_vae import networks, recipes, validation
+from keras_vae import data_adapters, networks, recipes
 
 RNG = np.random.default_rng(0)
 X = RNG.random((12, 6, 5, 1), "float32")
@@ -40,7 +40,7 @@ BAD = {
     "dict": ({"images": X}, {}, "must have the key 'x'"),
     "negative weights": (X, {"sample_weight": -np.ones(12)}, "must be non-negative"),
     "zero weights": (X, {"sample_weight": np.zeros(12)}, "not all zero"),
-    "too few weights": (X, {"sample_weight": np.ones(5)}, "one number an example"),
+    "too few weights": (X, {"sample_weight": np.ones(5)}, "one number for each example"),
 }
 
 
@@ -99,10 +99,19 @@ def test_validation_data_is_checked_too(vae):
         vae.fit(X, validation_data=X * 255, verbose=0)
 
 
-@pytest.mark.parametrize("verb", ["encode", "predict", "elbo", "anomaly_score"])
-def test_reading_verbs_check_their_input(vae, verb):
+@pytest.mark.parametrize("method", ["elbo", "anomaly_score", "log_likelihood", "diagnose"])
+def test_scores_are_of_what_lies_in_the_support(vae, method):
     with pytest.raises(ValueError, match=r"must lie in.*Received"):
-        getattr(vae, verb)(X * 255)
+        getattr(vae, method)(X * 255)
+
+
+def test_inputs_outside_the_support_are_encoded_with_one_warning():
+    vae = recipes.vae((6, 5, 1), latent_dim=2)
+    with pytest.warns(UserWarning, match="outside the support of Bernoulli"):
+        vae.encode(X * 1.5)
+    vae.predict(X * 1.5, verbose=0)  # a second warning would be an error
+    with pytest.raises(ValueError, match=r"must be finite.*Received"):
+        vae.encode(with_value(np.nan))
 
 
 def test_a_decoder_whose_output_is_not_the_target_is_refused():
@@ -123,7 +132,7 @@ def test_lists_of_numbers_are_welcome():
     [
         lambda vae: vae.generate(0),
         lambda vae: vae.generate(2.5),
-        lambda vae: vae.log_likelihood(X, 0),
+        lambda vae: vae.log_likelihood(X, num_samples=0),
         lambda vae: vae.interpolate(X[0], X[1], steps=0),
         lambda vae: recipes.vae(()),
         lambda vae: recipes.vae((28, 28, None)),
@@ -150,4 +159,4 @@ def test_numpy_numbers_are_welcome():
 
 def test_an_array_is_checked_where_it_lies():
     x = np.ones((5, 3), "float32")
-    assert np.shares_memory(validation.as_numeric(x), x)
+    assert np.shares_memory(data_adapters.as_array(x), x)

@@ -1,4 +1,4 @@
-"""`recipes.seed_vae` through `fit`, on the backend of KERAS_BACKEND."""
+"""`recipes.tutorial_vae` through `fit`, on the backend of KERAS_BACKEND."""
 
 import keras
 
@@ -10,6 +10,6 @@ def device():
 
 
 def prepare(x, batch):
-    vae = keras_vae.recipes.seed_vae(seed=0)
+    vae = keras_vae.recipes.tutorial_vae(seed=0)
     vae.compile(keras.optimizers.Adam(1e-3))
     return lambda: vae.fit(x, batch_size=batch, verbose=0)

@@ -144,7 +144,7 @@ def main():
     x_test = data()[-1]
     elbo = vae.elbo(x_test, batch_size=1000).mean()
     start = time.perf_counter()
-    nll = -vae.log_likelihood(x_test, arguments.draws, batch_size=200).mean()
+    nll = -vae.log_likelihood(x_test, num_samples=arguments.draws, batch_size=200).mean()
     print(
         f"prior={arguments.prior} seed={arguments.seed} epochs={len(history['epoch'])} "
         f"best={best} ELBO={elbo:.2f} NLL={nll:.2f} nats, {arguments.draws} draws; "

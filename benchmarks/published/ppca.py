@@ -46,7 +46,9 @@ def bounds(vae, x, arguments):
     """(over all images, the mean ELBO; over the first, both weighted bounds of each)."""
     elbo = vae.elbo(np.repeat(x, 10, axis=0), batch_size=1000).mean()
     some = x[: arguments.scored]
-    return elbo, *(vae.log_likelihood(some, k) for k in (arguments.iwae, arguments.draws))
+    return elbo, *(
+        vae.log_likelihood(some, num_samples=k) for k in (arguments.iwae, arguments.draws)
+    )
 
 
 def main():

@@ -1,6 +1,9 @@
 """What the latent code carries: units in use, and the KL taken apart."""
 
 import numpy as np
+from keras import ops
+
+from keras_vae import normal
 
 _PAIRS = 4_000_000  # densities held at a time
 
@@ -62,5 +65,6 @@ def _log_aggregate(z, mean, log_variance):
 
 
 def _log_normal(z, mean, log_variance):
-    square = np.square(z - mean) * np.exp(-log_variance)
-    return -0.5 * (square + log_variance + np.log(2.0 * np.pi))
+    """Returns the log density of each dimension as a NumPy array, from NumPy arrays."""
+    tensors = (ops.convert_to_tensor(values) for values in (z, mean, log_variance))
+    return ops.convert_to_numpy(normal.log_density(*tensors))

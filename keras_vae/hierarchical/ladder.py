@@ -8,7 +8,7 @@ import numpy as np
 from keras import layers, ops
 
 from keras_vae import networks
-from keras_vae.part import bounded, constructor_arguments, from_arguments, register
+from keras_vae.part import Configured, from_arguments, register, serialized_arguments, soft_clip
 from keras_vae.validation import positive_integer
 
 
@@ -138,31 +138,31 @@ class Block(layers.Layer):
         state = keras.KerasTensor((None, *self.state_shape))
         self.prior(state)
         self.posterior(state, state, self.prior(state))
-        self.write(state, keras.KerasTensor((None, *self.shape)))
+        self.add_latent(state, keras.KerasTensor((None, *self.shape)))
         self.built = True
 
-    def enter(self, state):
+    def upsample(self, state):
         """The state from above at this group's resolution."""
         return state if self.up is None else self.up(state)
 
     def prior(self, state):
         """(mean, log-variance) of p(z|h), float32."""
         mean, log_variance = ops.split(self.prior_head(self.activation(state)), 2, axis=-1)
-        return mean, bounded(log_variance)
+        return mean, soft_clip(log_variance)
 
     def posterior(self, state, features, prior):
         """(mean, log-variance) of q(z|h, features), float32."""
         joined = self.join_cells(self.join(ops.concatenate([state, features], axis=-1)))
         mean, log_variance = ops.split(self.posterior_head(self.activation(joined)), 2, axis=-1)
-        return prior[0] + mean, bounded(prior[1] + log_variance)
+        return prior[0] + mean, soft_clip(prior[1] + log_variance)
 
-    def write(self, state, z):
+    def add_latent(self, state, z):
         """The state once z is drawn."""
         return self.cells(state + self.project(z))
 
 
 @register
-class TopDown(layers.Layer):
+class TopDown(Configured, layers.Layer):
     """The way down a ladder, which is its prior, half of its posterior, and its decoder in one.
 
     A state begins as learned constants, plus what a condition says. Each group reads p(z|h) off
@@ -179,8 +179,6 @@ class TopDown(layers.Layer):
 
     Example: `hierarchical.TopDown([(7, 7, 4), (14, 14, 2)], (28, 28, 1))`.
     """
-
-    space = "real"
 
     def __init__(
         self,
@@ -213,7 +211,7 @@ class TopDown(layers.Layer):
         self.build()
 
     def _out(self, shape, **options):
-        """From the last state to the raw values, as a functional model."""
+        """From the last state to the parameters, as a functional model."""
         inputs = keras.Input(shape)
         x = layers.Activation(self.activation, **options)(inputs)
         if len(shape) == 1:
@@ -241,7 +239,7 @@ class TopDown(layers.Layer):
         reshape = np.reshape if isinstance(z, np.ndarray) else ops.reshape
         return [reshape(p, (*leading, *s)) for p, s in zip(parts, self.groups, strict=True)]
 
-    def walk(self, choose, rows, condition=None):
+    def top_down_pass(self, choose, rows, condition=None):
         """One pass down.
 
         Args:
@@ -250,30 +248,19 @@ class TopDown(layers.Layer):
             rows: how many there are.
             condition: (rows, C) or None.
 
-        Returns the raw values, (rows, …), float32.
+        Returns the parameters, (rows, …), float32.
         """
         state = ops.cast(self.start, self.compute_dtype)
         state = ops.repeat(ops.expand_dims(state, 0), rows, axis=0)
         if condition is not None:
             state = state + ops.reshape(self.condition_layer(condition), (-1, *self.start.shape))
         for number, block in enumerate(self.blocks):
-            state = block.enter(state)
-            state = block.write(state, choose(number, block, state, block.prior(state)))
+            state = block.upsample(state)
+            state = block.add_latent(state, choose(number, block, state, block.prior(state)))
         return ops.cast(self.out(state), "float32")
 
-    def mean(self, q):
-        """The posterior means of all groups, one behind the other."""
-        return q["mean"]
-
-    def observe(self, q):
-        """As of a posterior: there is nothing of its own to log."""
-
-    def given(self, vae, condition=None):
-        """As of a prior: it is the same for all."""
-        return self
-
     def get_config(self):
-        return {**super().get_config(), **constructor_arguments(self)}
+        return {**super().get_config(), **serialized_arguments(self)}
 
     @classmethod
     def from_config(cls, config):

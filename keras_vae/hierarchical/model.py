@@ -4,16 +4,16 @@ import itertools
 import math
 
 import keras
-import numpy as np
 from keras import ops
 
-from keras_vae import objectives, validation
-from keras_vae import random as noise
+from keras_vae import data_adapters, normal, objectives, random, validation
 from keras_vae.hierarchical.ladder import TopDown
-from keras_vae.metrics import Means
+from keras_vae.hierarchical.parts import LadderPosterior, LadderPrior, group_scales
+from keras_vae.metrics import WeightedMeans
 from keras_vae.model import VAE
-from keras_vae.part import build_once, register
-from keras_vae.posteriors import normal_log_prob
+from keras_vae.networks.checks import check_network
+from keras_vae.part import register
+from keras_vae.posteriors import score_points
 
 
 @register
@@ -24,14 +24,15 @@ class HierarchicalVAE(VAE):
 
         E_q[log p(x|z)] - Σ_l E_q[KL(q(z_l | z_<l, x) || p(z_l | z_<l))].
 
-    It has all verbs of a `VAE`. Codes are those of all groups, from the top down, one behind the
-    other, (N, D); `split` takes them apart. The logs have `kl_1`, `kl_2`, … for the groups, whose
-    sum is `kl_loss`. `ELBO(free_bits=…)` counts by group.
+    It has the methods of a `VAE`, except for `fit_prior`. Codes are those of all groups, from the
+    top down, one after the other, (N, D); `split` separates them. The logs have `kl_1`, `kl_2`, …
+    for the groups, whose sum is `kl_loss`. `ELBO(free_bits=…)` counts by group.
 
     Args:
-        encoder: `keras.Model`, x to a list of features, one for each group, as of `bottom_up`.
+        encoder: `keras.Model`, x to a list of features, one for each group, as `bottom_up` makes.
         decoder: `TopDown`.
-        likelihood, objective, seed: as for `VAE`; of `IWAE` the standard gradient only.
+        likelihood, objective, penalties, seed: as for `VAE`; of `IWAE` the standard gradient only,
+            and penalties that take codes and a prior alone, such as `MMD`.
 
     Example:
 
@@ -49,26 +50,39 @@ class HierarchicalVAE(VAE):
     (arXiv:2011.10650).
     """
 
-    def __init__(self, encoder, decoder, likelihood=None, objective=None, seed=None, **kwargs):
+    def __init__(
+        self, encoder, decoder, likelihood=None, objective=None, penalties=(), seed=None, **kwargs
+    ):
         if not isinstance(decoder, TopDown):
             raise ValueError(
                 "`decoder` must be a hierarchical.TopDown, because it is the prior and half of the "
                 f"posterior too. Received: decoder={decoder!r}"
             )
-        super().__init__(
-            encoder, decoder, decoder, decoder, likelihood, objective, (), seed, **kwargs
-        )
+        for name in ("posterior", "prior"):
+            if kwargs.get(name) is not None:
+                raise ValueError(
+                    f"`{name}` must be left out for a HierarchicalVAE, and `fit_prior` cannot be "
+                    "used, because the decoder is the prior and half of the posterior too. "
+                    f"Received: {name}={type(kwargs[name]).__name__}"
+                )
+        parts = (LadderPosterior(decoder), LadderPrior(decoder), likelihood, objective, penalties)
+        super().__init__(encoder, decoder, *parts, seed, **kwargs)
+        names = [f"kl_{number}" for number in range(1, len(decoder.groups) + 1)]
+        self._step_metrics.groups = WeightedMeans(names)
+
+    def _check_networks(self, encoder, decoder):
+        check_network(encoder, "encoder")
+
+    def _sigmoid_warning(self):
+        """None: a `TopDown` ends without an activation."""
 
     def build(self, input_shape):
         """Builds both ways for x of `input_shape` (with the batch), and checks that they fit."""
         if self.built:
             return
-        ladder, objective = self.decoder, self.objective
-        self.condition_dim, self.decoder_takes_condition = (
-            ladder.condition_dim,
-            bool(ladder.condition_dim),
-        )
-        self.group_means = Means(f"kl_{number}" for number in range(1, len(ladder.groups) + 1))
+        ladder = self.decoder
+        self.condition_dim = ladder.condition_dim
+        self.decoder_takes_condition = bool(ladder.condition_dim)
         shapes = [tuple(f.shape[1:]) for f in keras.tree.flatten(self.encoder.outputs)]
         expected = [block.state_shape for block in ladder.blocks]
         if shapes != expected:
@@ -77,59 +91,51 @@ class HierarchicalVAE(VAE):
                 f"resolution of the group and {ladder.width} channels: {expected}. "
                 f"Received: encoder output shapes={shapes}"
             )
-        if getattr(objective, "gradient", "standard") != "standard":
-            raise ValueError(
-                "`objective` must have the standard gradient for a ladder, because the others hold "
-                "q fixed under the draws, and here q depends on the draws above. "
-                f"Received: gradient={objective.gradient!r}"
-            )
         ladder.build()
-        self.x_shape = tuple(input_shape[1:])
-        self.target_shape = self.likelihood.example_shape(ladder.output_shape)
-        build_once(self.likelihood, (None, *ladder.output_shape))
-        build_once(objective, (None, sum(ladder.sizes)))
-        objective.check_model(self)
-        self.built = True
+        self._build_parts(input_shape, (None, *ladder.output_shape))
+
+    @property
+    def metrics(self):
+        means, *others = super().metrics
+        return [means, self._step_metrics.groups, *others]
 
     def split(self, z):
         """Codes (N, D) as a list of those of each group, (N, *shape)."""
-        return self.decoder.split(validation.as_numeric(z, "z"))
+        return self.decoder.split(ops.convert_to_numpy(data_adapters.as_array(z, "z")))
 
-    def generate(self, n, temperature=1.0, seed=None, batch_size=None, verbose=0, condition=None):
-        """`n` new examples, (n, …): means of p(x|z) at draws from the prior.
+    def generate(
+        self,
+        n,
+        *,
+        sample=False,
+        temperature=1.0,
+        seed=None,
+        condition=None,
+        batch_size=None,
+        verbose=0,
+    ):
+        """`n` new examples, (n, …): means of p(x|z) at draws of z from the prior, or draws of x.
 
         Args:
             temperature: scales the standard deviations: one number, or one for each group.
-            n, seed, condition: as for `VAE.generate`.
+            n, sample, seed, condition: as for `VAE.generate`.
         """
         n = validation.positive_integer(n, "n", "how many examples to generate")
-        sizes, scales = self.decoder.sizes, np.ravel(temperature).astype("float32")
-        if len(scales) not in (1, len(sizes)):
-            raise ValueError(
-                f"`temperature` must be one number, or one for each of the {len(sizes)} groups. "
-                f"Received: temperature={temperature!r}"
-            )
-        seed = keras.random.SeedGenerator(noise.new_seed() if seed is None else seed)
-        draws = ops.convert_to_numpy(keras.random.normal((n, sum(sizes)), seed=seed))
-        scales = np.repeat(np.broadcast_to(scales, len(sizes)), sizes)
-        batch = self._with_condition(scales * draws, condition)
-        return self._endpoints.get("from_noise").run(batch, batch_size, verbose=verbose)
-
-    def fit_prior(self, *args, **kwargs):
-        """Refused: the prior of a ladder is learned with it."""
-        raise ValueError(
-            "`fit_prior` must be left out for a ladder, because its prior is learned with it. "
-            "Received: a HierarchicalVAE"
-        )
+        seed = random.new_seed() if seed is None else seed
+        generator = keras.random.SeedGenerator(seed)
+        draws = ops.convert_to_numpy(keras.random.normal((n, self.latent_dim), seed=generator))
+        batch = self._with_condition(group_scales(self.decoder, temperature) * draws, condition)
+        self._seed_evaluation_noise(random.stream(seed, 2))
+        x_of = sample_from_noise if sample else mean_from_noise
+        return self._runners.get(x_of).run(batch, batch_size, verbose=verbose)
 
     # The mathematics.
 
-    def _pass(self, batch, choose, num_samples=1):
-        """One pass down for a batch: the densities' parameters and draws, and raw, (K, B, …)."""
-        x, condition, _ = self._unpack(batch)
-        features = keras.tree.flatten(self.encoder(x))
-        rows = num_samples * ops.shape(x)[0]
+    def _pass(self, batch, choose, num_samples=1, training=None):
+        """One pass down for a batch: the densities' parameters and draws, and params, (K, B, …)."""
+        features = keras.tree.flatten(self._features(batch.x, None, training))
         tiled = [ops.tile(f, (num_samples, *[1] * (len(f.shape) - 1))) for f in features]
+        rows, condition = num_samples * ops.shape(batch.x)[0], batch.condition
         if condition is not None:
             condition = ops.tile(condition, (num_samples, 1))
         names = ("mean", "log_variance", "prior_mean", "prior_log_variance", "z")
@@ -143,72 +149,95 @@ class HierarchicalVAE(VAE):
                 found[name].append(ops.reshape(value, (num_samples, -1, flat)))
             return z
 
-        raw = self.decoder.walk(one, rows, condition)
-        raw = ops.reshape(raw, (num_samples, -1, *raw.shape[1:]))
-        return {name: ops.concatenate(v, axis=-1) for name, v in found.items()}, raw
+        params = self.decoder.top_down_pass(one, rows, condition)
+        params = ops.reshape(params, (num_samples, -1, *params.shape[1:]))
+        return {name: ops.concatenate(v, axis=-1) for name, v in found.items()}, params
 
-    def _draw_and_decode(self, batch, num_samples, training=False):
-        seed = self.train_noise if training else self.eval_noise
+    def _infer(self, batch, training=None):
+        """The parameters of q(z|x) along the posterior means."""
+        q, _ = self._pass(batch, lambda mean, log_variance: mean, training=training)
+        return {name: value[0] for name, value in q.items() if name != "z"}
+
+    def _draw(self, batch, num_samples, training=False):
+        seed = self._train_noise if training else self._eval_noise
+
+        def noise(shape):
+            return random.normal(shape, seed, axis=1)
+
+        return self._drawn(batch, num_samples, noise, training)
+
+    def _score_draws(self, batch, num_samples):
+        """Like `_draw`, at fixed points of the noise of all groups together."""
+        points = ops.convert_to_tensor(score_points(num_samples, self.latent_dim))
+        of_groups = iter(self.decoder.split(points[:, None]))
+        return self._drawn(
+            batch, num_samples, lambda shape: ops.broadcast_to(next(of_groups), shape)
+        )
+
+    def _drawn(self, batch, num_samples, noise, training=None):
+        """Draws of all groups; `noise(shape)` is called for each group from the top down."""
 
         def draw(mean, log_variance):
             rows, *shape = ops.shape(mean)
-            shape = (num_samples, rows // num_samples, *shape)
-            drawn = ops.reshape(noise.normal(shape, seed, axis=1), ops.shape(mean))
-            return mean + ops.exp(0.5 * log_variance) * drawn
+            drawn = noise((num_samples, rows // num_samples, *shape))
+            return normal.from_noise(mean, log_variance, ops.reshape(drawn, ops.shape(mean)))
 
-        q, raw = self._pass(batch, draw, num_samples)
+        q, params = self._pass(batch, draw, num_samples, training)
         z = q.pop("z")
-        log_posterior = normal_log_prob(z, q["mean"], q["log_variance"])
-        return {"q": q, "z": z, "log_posterior": log_posterior, "raw": raw}
+        return {"q": q, "z": z, "log_posterior": self.posterior.log_prob(q, z), "params": params}
 
-    def _terms(self, target, condition, mask, y_pred, density, weights=None, training=False):
+    def _terms(self, batch, y_pred, density, weights=None, training=False):
         q, z = y_pred["q"], y_pred["z"]
-        return objectives.Terms(
-            log_likelihood=density(target, y_pred["raw"], mask=mask),
+        return objectives.LossTerms(
+            log_likelihood=density(batch.target, y_pred["params"], mask=batch.mask),
             kl_summands=self._kl_by_group(q),
             log_posterior=y_pred["log_posterior"],
-            log_prior=normal_log_prob(z, q["prior_mean"], q["prior_log_variance"]),
+            log_prior=normal.log_prob(z, q["prior_mean"], q["prior_log_variance"]),
             z=z,
             q=q,
-            posterior=self.decoder,
-            prior=self.decoder,
+            posterior=self.posterior,
+            prior=self._prior_for(batch.condition),
             weights=ops.ones_like(z[0, :, 0]) if weights is None else weights,
             log_joint=None,
-            seed=self.train_noise if training else self.eval_noise,
+            seed=self._train_noise if training else self._eval_noise,
+            target=batch.target,
+            reconstruction=lambda: self.likelihood.mean(y_pred["params"][0]),
         )
 
     def _kl_by_group(self, q):
         """KL of each group given the draws above, averaged over draws, (B, L)."""
-        difference = q["log_variance"] - q["prior_log_variance"]
-        square = ops.square(q["mean"] - q["prior_mean"]) * ops.exp(-q["prior_log_variance"])
-        kl = ops.mean(0.5 * (ops.exp(difference) + square - 1.0 - difference), axis=0)
+        names = ("mean", "log_variance", "prior_mean", "prior_log_variance")
+        kl = ops.mean(normal.kl(*(q[name] for name in names)), axis=0)
         ends = list(itertools.accumulate(self.decoder.sizes))[:-1]
         return ops.stack([ops.sum(part, axis=-1) for part in ops.split(kl, ends, -1)], axis=-1)
 
-    def _observe(self, terms):
-        super()._observe(terms)
-        self.group_means.update_state(ops.unstack(terms.kl_summands, axis=1), terms.weights)
+    def _update_metrics(self, batch, terms, training):
+        super()._update_metrics(batch, terms, training)
+        self._step_metrics.groups.update_state(
+            ops.unstack(terms.kl_summands, axis=1), terms.weights
+        )
 
-    def _q(self, batch):
-        q, _ = self._pass(batch, lambda mean, log_variance: mean)
-        return {name: value[0] for name, value in q.items() if name != "z"}
-
-    def _sample_code(self, batch):
-        return self._draw_and_decode(batch, 1)["z"][0]
-
-    def _raw(self, z, condition):
+    def _params(self, z, condition, training=None):
         codes = self.decoder.split(z)
-        return self.decoder.walk(lambda number, *_: codes[number], ops.shape(z)[0], condition)
+        return self.decoder.top_down_pass(
+            lambda number, *_: codes[number], ops.shape(z)[0], condition
+        )
 
-    def _from_noise(self, batch):
-        """Means of p(x|z) where z is drawn from the prior with this noise, (B, D)."""
-        drawn, condition = batch, None
-        if isinstance(batch, dict):
-            drawn, condition = batch["x"], self._vectors(batch["condition"])
-        parts = self.decoder.split(drawn)
 
-        def draw(number, block, state, prior):
-            return prior[0] + ops.exp(0.5 * prior[1]) * parts[number]
+def mean_from_noise(vae, batch):
+    """The mean of p(x|z) at the draw from the prior that noise, the batch's x, stands for."""
+    return vae.likelihood.mean(_decoded_noise(vae, batch))
 
-        raw = self.decoder.walk(draw, ops.shape(drawn)[0], condition)
-        return self.likelihood.mean(raw)
+
+def sample_from_noise(vae, batch):
+    """A draw from p(x|z) at the draw from the prior that noise, the batch's x, stands for."""
+    return vae.likelihood.sample(_decoded_noise(vae, batch), vae._eval_noise)
+
+
+def _decoded_noise(vae, batch):
+    parts = vae.decoder.split(batch.x)
+
+    def draw(number, block, state, prior):
+        return normal.from_noise(*prior, parts[number])
+
+    return vae.decoder.top_down_pass(draw, ops.shape(batch.x)[0], batch.condition)

@@ -1,6 +1,6 @@
-"""Likelihoods p(x|z): normalised densities in nats, on the raw values that a decoder emits.
+"""Likelihoods p(x|z): normalised densities in nats, on the parameters that a decoder emits.
 
-Shapes: x is (B, …); raw is (K, B, …), K draws of the code an example; log-densities are (K, B),
+Shapes: x is (B, …); params is (K, B, …), K draws of the code an example; log-densities are (K, B),
 summed over everything in an example. Decoders have no final activation: it is part of the
 likelihood, and computed in float32.
 """

@@ -1,13 +1,13 @@
 """Likelihoods of whole numbers: classes and counts."""
 
-import math
-
 import numpy as np
 from keras import ops
 
 from keras_vae import random, validation
+from keras_vae.likelihoods import draws
 from keras_vae.likelihoods.base import Likelihood, share_sum
-from keras_vae.part import argmax, bounded, register
+from keras_vae.likelihoods.stirling import negative_binomial_log_prob, poisson_log_prob
+from keras_vae.part import argmax, register, soft_clip
 
 
 class _Counts(Likelihood):
@@ -15,21 +15,19 @@ class _Counts(Likelihood):
 
     low = 0.0
 
-    def check_support(self, x, argument="x"):
-        super().check_support(x, argument)
-        if np.any(x != np.floor(x)):
-            raise ValueError(
-                f"`{argument}` must hold whole numbers, the support of {type(self).__name__}; "
-                f"round it or choose another likelihood. Received: {argument} with fractions"
-            )
+    def is_possible(self, x):
+        return (np.floor(x) if isinstance(x, np.ndarray) else ops.floor(x)) == x
+
+    def possible_values(self):
+        return "whole numbers"
 
 
 @register
 class Categorical(_Counts):
-    """p(x=c|z) = softmax(raw)_c for each feature, x one of the classes 0 to num_classes - 1.
+    """p(x=c|z) = softmax(params)_c for each feature, x one of the classes 0 to num_classes - 1.
 
     Args:
-        num_classes: int, C; the decoder emits C raw values for each feature.
+        num_classes: int, C; the decoder emits C parameters for each feature.
 
     `mean` is the most probable class.
 
@@ -38,15 +36,17 @@ class Categorical(_Counts):
     Reference: Bishop, Pattern Recognition and Machine Learning, section 2.2.
     """
 
+    ordered = False
+
     def __init__(self, num_classes, **kwargs):
         super().__init__(**kwargs)
         self.num_classes = validation.positive_integer(
             num_classes, "num_classes", "how many there are"
         )
-        self.raw_per_feature, self.high = self.num_classes, self.num_classes - 1.0
+        self.params_per_feature, self.high = self.num_classes, self.num_classes - 1.0
 
-    def feature_log_prob(self, x, raw):
-        log_probs = ops.log_softmax(self._by_class(raw), axis=-1)
+    def feature_log_prob(self, x, params):
+        log_probs = ops.log_softmax(self._by_class(params), axis=-1)
         chosen = ops.one_hot(ops.cast(x, "int32"), self.num_classes)
         return ops.sum(chosen * log_probs, axis=-1)
 
@@ -54,71 +54,93 @@ class Categorical(_Counts):
         one_hot = ops.one_hot(ops.cast(x, "int32"), self.num_classes)
         return ops.reshape(one_hot, (*ops.shape(x)[:-1], x.shape[-1] * self.num_classes))
 
-    def mean(self, raw):
-        return ops.cast(argmax(self._by_class(raw)), "float32")
+    def mean(self, params):
+        return ops.cast(argmax(self._by_class(params)), "float32")
 
-    def mixture_mean(self, raw, shares):
+    def mixture_mean(self, params, shares):
         """The class that is most probable under all draws together."""
-        probabilities = share_sum(shares, ops.softmax(self._by_class(raw), axis=-1))
+        probabilities = share_sum(shares, ops.softmax(self._by_class(params), axis=-1))
         return ops.cast(argmax(probabilities), "float32")
 
-    def sample(self, raw, seed):
+    def sample(self, params, seed):
         """By the largest of the logits with Gumbel noise."""
-        return self.mean(raw + random.gumbel(random.uniform(ops.shape(raw), seed)))
+        return self.mean(params + random.gumbel(random.uniform(ops.shape(params), seed)))
 
-    def _by_class(self, raw):
-        return ops.reshape(raw, (*ops.shape(raw)[:-1], -1, self.num_classes))
+    def _by_class(self, params):
+        return ops.reshape(params, (*ops.shape(params)[:-1], -1, self.num_classes))
+
+
+def log_mean_of(params):
+    """The logarithm of the mean of counts: `params` within ±12, and bent to stay within ±20."""
+    return soft_clip(params, 12.0, 8.0)
 
 
 @register
 class Poisson(_Counts):
-    """Counts with the rate exp(raw).
+    """Counts with the rate exp(params).
+
+    Beyond ±12, `params` is bent to stay within ±20. The gradient for `params` is that of the
+    density up to a rate of 10 (x + 1) and constant above. The density falls off there exponentially
+    in `params`, and one such step would spoil an optimizer's averages for a thousand steps.
 
     Example: `keras_vae.likelihoods.Poisson()`.
 
     Reference: Johnson, Kemp and Kotz, Univariate Discrete Distributions, chapter 4.
     """
 
-    def feature_log_prob(self, x, raw):
-        log_rate = bounded(raw)
-        return x * log_rate - ops.exp(log_rate) - log_gamma(x + 1.0)
+    def feature_log_prob(self, x, params):
+        log_rate = log_mean_of(params)
+        tame = _log_prob_linear_above(x, log_rate)
+        return tame + ops.stop_gradient(poisson_log_prob(x, log_rate) - tame)
 
-    def mean(self, raw):
-        return ops.exp(bounded(raw))
+    def mean(self, params):
+        return ops.exp(log_mean_of(params))
+
+    def sample(self, params, seed):
+        noise = random.uniform((*ops.shape(params), draws.POISSON_NOISE), seed)
+        return draws.poisson_variable(log_mean_of(params), noise)
+
+
+def _log_prob_linear_above(x, log_rate, times=10.0):
+    """The density of a count, linear in the log of a rate that is above `times` (x + 1)."""
+    most = times * (x + 1.0)
+    near = poisson_log_prob(x, ops.minimum(log_rate, ops.log(most)))
+    return near - (most - x) * ops.relu(log_rate - ops.log(most))
 
 
 @register
 class NegativeBinomial(_Counts):
-    """Counts more spread than a Poisson's: mean exp(raw), variance mean + mean² / dispersion.
+    """Counts more spread than a Poisson's: mean exp(params), variance mean + mean² / dispersion.
 
-    The dispersion is one positive number for each feature, learned with the network.
+    The dispersion is one positive number for each feature, learned with the network. Beyond ±12,
+    `params` is bent to stay within ±20; the logarithm of the dispersion, beyond ±20, within ±30.
 
     Example: `keras_vae.likelihoods.NegativeBinomial()`.
 
     Reference: Lopez et al., Deep Generative Modeling for Single-cell Transcriptomics (2018).
     """
 
-    def build(self, raw_shape):
+    def build(self, params_shape):
         self.log_dispersion = self.add_weight(
-            name="log_dispersion", shape=tuple(raw_shape[1:]), initializer="zeros"
+            name="log_dispersion", shape=tuple(params_shape[1:]), initializer="zeros"
         )
 
-    def feature_log_prob(self, x, raw):
-        log_mean = bounded(raw)
-        log_dispersion = bounded(ops.convert_to_tensor(self.log_dispersion))
-        dispersion = ops.exp(log_dispersion)
-        log_total = ops.logaddexp(log_mean, log_dispersion)
-        choices = log_gamma(x + dispersion) - log_gamma(dispersion) - log_gamma(x + 1.0)
-        successes = dispersion * (log_dispersion - log_total) + x * (log_mean - log_total)
-        return choices + successes
+    def feature_log_prob(self, x, params):
+        return negative_binomial_log_prob(x, log_mean_of(params), self.current_log_dispersion())
 
-    def mean(self, raw):
-        return ops.exp(bounded(raw))
+    def current_log_dispersion(self):
+        """The logarithm of the dispersion, with the shape of an example."""
+        return soft_clip(ops.convert_to_tensor(self.log_dispersion), 20.0, 10.0)
 
+    def mean(self, params):
+        return ops.exp(log_mean_of(params))
 
-def log_gamma(x):
-    """log Γ(x) for x > 0: Stirling's series at x + 8, and the recurrence back to x."""
-    y = x + 8.0
-    series = 1 / (12 * y) - 1 / (360 * y**3) + 1 / (1260 * y**5)
-    stirling = (y - 0.5) * ops.log(y) - y + 0.5 * math.log(2 * math.pi) + series
-    return stirling - sum(ops.log(x + i) for i in range(8))
+    def sample(self, params, seed):
+        """A Poisson variable whose rate is a gamma variable."""
+        size = draws.GAMMA_NOISE + draws.POISSON_NOISE
+        noise = random.uniform((*ops.shape(params), size), seed)
+        log_dispersion = self.current_log_dispersion()
+        dispersion = ops.broadcast_to(ops.exp(log_dispersion), ops.shape(params))
+        log_factor = draws.log_gamma_variable(dispersion, noise[..., : draws.GAMMA_NOISE])
+        log_rate = log_mean_of(params) + log_factor - log_dispersion
+        return draws.poisson_variable(log_rate, noise[..., draws.GAMMA_NOISE :])

@@ -5,7 +5,7 @@ import itertools
 from keras import ops
 
 from keras_vae import validation
-from keras_vae.likelihoods.base import Likelihood
+from keras_vae.likelihoods.base import Likelihood, seed_of
 from keras_vae.part import build_once, register
 
 
@@ -14,7 +14,7 @@ class Mixed(Likelihood):
     """Groups of columns, each with a likelihood of its own: numbers, classes, counts.
 
     The last axis of x holds the groups one after the other, and so does that of the decoder's
-    output, with as many raw values as each likelihood needs.
+    output, with as many parameters as each likelihood needs.
 
     Args:
         likelihoods: list of likelihoods, one for each group.
@@ -56,26 +56,29 @@ class Mixed(Likelihood):
                 f"is a part of one vector. Received: likelihoods with {', '.join(dependent)}"
             )
         self.widths = [
-            part.raw_shape((n,))[0] for part, n in zip(self.likelihoods, self.columns, strict=True)
+            part.params_shape((n,))[0]
+            for part, n in zip(self.likelihoods, self.columns, strict=True)
         ]
 
-    def build(self, raw_shape):
+    def build(self, params_shape):
         for part, width in zip(self.likelihoods, self.widths, strict=True):
-            build_once(part, (*raw_shape[:-1], width))
+            build_once(part, (*params_shape[:-1], width))
 
-    def log_prob(self, x, raw, mask=None):
-        groups = self._groups(x, raw, mask)
+    def log_prob(self, x, params, mask=None):
+        groups = self._groups(x, params, mask)
         return sum(part.log_prob(*group) for part, *group in groups)
 
-    def training_log_prob(self, x, raw, weights, mask=None):
+    def training_log_prob(self, x, params, weights, mask=None):
         return sum(
-            part.training_log_prob(x, raw, weights, mask)
-            for part, x, raw, mask in self._groups(x, raw, mask)
+            part.training_log_prob(x, params, weights, mask)
+            for part, x, params, mask in self._groups(x, params, mask)
         )
 
-    def feature_log_prob(self, x, raw):
-        groups = self._groups(x, raw, None)
-        return ops.concatenate([p.feature_log_prob(x, raw) for p, x, raw, _ in groups], axis=-1)
+    def feature_log_prob(self, x, params):
+        groups = self._groups(x, params, None)
+        return ops.concatenate(
+            [p.feature_log_prob(x, params) for p, x, params, _ in groups], axis=-1
+        )
 
     def filled(self, x, mask):
         groups = zip(
@@ -87,30 +90,44 @@ class Mixed(Likelihood):
         pairs = zip(self.likelihoods, _split(x, self.columns), strict=True)
         return ops.concatenate([part.as_input(x) for part, x in pairs], axis=-1)
 
-    def mean(self, raw):
-        pairs = zip(self.likelihoods, _split(raw, self.widths), strict=True)
-        return ops.concatenate([part.mean(raw) for part, raw in pairs], axis=-1)
+    def mean(self, params):
+        pairs = zip(self.likelihoods, _split(params, self.widths), strict=True)
+        return ops.concatenate([part.mean(params) for part, params in pairs], axis=-1)
 
-    def mixture_mean(self, raw, shares):
-        pairs = zip(self.likelihoods, _split(raw, self.widths), strict=True)
-        return ops.concatenate([part.mixture_mean(raw, shares) for part, raw in pairs], axis=-1)
+    def mixture_mean(self, params, shares):
+        pairs = zip(self.likelihoods, _split(params, self.widths), strict=True)
+        return ops.concatenate(
+            [part.mixture_mean(params, shares) for part, params in pairs], axis=-1
+        )
 
-    def sample(self, raw, seed):
-        pairs = zip(self.likelihoods, _split(raw, self.widths), strict=True)
-        return ops.concatenate([part.sample(raw, seed) for part, raw in pairs], axis=-1)
+    def sample(self, params, seed):
+        raws = _split(params, self.widths)
+        drawn = [
+            part.sample(params, seed_of(seed, index))
+            for index, (part, params) in enumerate(zip(self.likelihoods, raws, strict=True))
+        ]
+        return ops.concatenate(drawn, axis=-1)
 
-    def example_shape(self, raw_shape):
-        *leading, last = raw_shape
+    def example_shape(self, params_shape):
+        *leading, last = params_shape
         if last != sum(self.widths):
             raise ValueError(
                 f"The decoder's last axis must be {sum(self.widths)}: that is how many values the "
                 f"{len(self.columns)} groups of Mixed need, {self.widths}. "
-                f"Received: decoder output shape={tuple(raw_shape)}"
+                f"Received: decoder output shape={tuple(params_shape)}"
             )
         return (*leading, sum(self.columns))
 
-    def raw_shape(self, example_shape):
+    def params_shape(self, example_shape):
         return (*example_shape[:-1], sum(self.widths))
+
+    def in_support(self, x):
+        pairs = zip(self.likelihoods, _split(x, self.columns), strict=True)
+        return ops.concatenate([part.in_support(x) for part, x in pairs], axis=-1)
+
+    def to_edge(self, x, reach=0.1):
+        pairs = zip(self.likelihoods, _split(x, self.columns), strict=True)
+        return ops.concatenate([part.to_edge(x, reach) for part, x in pairs], axis=-1)
 
     def check_support(self, x, argument="x"):
         first = 0
@@ -119,10 +136,10 @@ class Mixed(Likelihood):
             part.check_support(group, f"{argument}[..., {first}:{last}]")
             first = last
 
-    def _groups(self, x, raw, mask):
-        """(likelihood, x, raw, mask) of each group."""
+    def _groups(self, x, params, mask):
+        """(likelihood, x, params, mask) of each group."""
         masks = itertools.repeat(None) if mask is None else _split(mask, self.columns)
-        xs, raws = _split(x, self.columns), _split(raw, self.widths)
+        xs, raws = _split(x, self.columns), _split(params, self.widths)
         return zip(self.likelihoods, xs, raws, masks, strict=False)
 
 

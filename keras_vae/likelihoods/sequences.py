@@ -1,12 +1,10 @@
 """Sequences, of which each step depends on those before."""
 
-import functools
-
 import keras
 from keras import layers, ops
 
 from keras_vae import random, validation
-from keras_vae.likelihoods.base import Likelihood
+from keras_vae.likelihoods.base import Likelihood, seed_of
 from keras_vae.part import build_once, register
 
 
@@ -81,33 +79,35 @@ class AutoregressiveSequence(Likelihood):
                 f"Received: word_dropout={self.word_dropout}"
             )
 
-    def build(self, raw_shape):
+    def build(self, params_shape):
         steps, features = self.shape
-        width = self.likelihood.raw_shape(self.shape)[1]
+        width = self.likelihood.params_shape(self.shape)[1]
         seen = self.likelihood.as_input(keras.KerasTensor((None, steps, features))).shape[-1]
         self.embedding = layers.Dense(self.units, use_bias=False, dtype="float32")
         self.recurrent = layers.GRU(self.units, return_sequences=True, dtype="float32")
         self.to_raw = layers.Dense(width, dtype="float32")
         build_once(self.likelihood, (None, 1, width))
         self.embedding.build((None, steps, seen + 1))
-        self.recurrent.build((None, steps, self.units + raw_shape[-1]))
+        self.recurrent.build((None, steps, self.units + params_shape[-1]))
         self.to_raw.build((None, steps, self.units))
 
-    def log_prob(self, x, raw, mask=None):
-        return self.likelihood.log_prob(x, self._raw_of_steps(x, raw, mask), mask)
+    def log_prob(self, x, params, mask=None):
+        return self.likelihood.log_prob(x, self._params_of_steps(x, params, mask), mask)
 
-    def training_log_prob(self, x, raw, weights, mask=None):
-        raw = self._raw_of_steps(x, raw, mask, self.word_dropout)
-        return self.likelihood.training_log_prob(x, raw, weights, mask)
+    def training_log_prob(self, x, params, weights, mask=None):
+        params = self._params_of_steps(x, params, mask, self.word_dropout)
+        return self.likelihood.training_log_prob(x, params, weights, mask)
 
-    def feature_log_prob(self, x, raw):
-        return self.likelihood.feature_log_prob(x, self._raw_of_steps(x, raw))
+    def feature_log_prob(self, x, params):
+        return self.likelihood.feature_log_prob(x, self._params_of_steps(x, params))
 
-    def mean(self, raw):
-        return self._step_by_step(raw, self.likelihood.mean)
+    def mean(self, params):
+        return self._step_by_step(params, lambda step, params: self.likelihood.mean(params))
 
-    def sample(self, raw, seed):
-        return self._step_by_step(raw, functools.partial(self.likelihood.sample, seed=seed))
+    def sample(self, params, seed):
+        return self._step_by_step(
+            params, lambda step, params: self.likelihood.sample(params, seed_of(seed, step))
+        )
 
     def filled(self, x, mask):
         return self.likelihood.filled(x, mask)
@@ -115,30 +115,36 @@ class AutoregressiveSequence(Likelihood):
     def as_input(self, x):
         return self.likelihood.as_input(x)
 
-    def example_shape(self, raw_shape):
-        if len(raw_shape) != 1:
+    def example_shape(self, params_shape):
+        if len(params_shape) != 1:
             raise ValueError(
                 "The decoder must emit one vector for each sequence, which the GRU of "
                 "AutoregressiveSequence sees at every step. "
-                f"Received: decoder output shape={tuple(raw_shape)}"
+                f"Received: decoder output shape={tuple(params_shape)}"
             )
         return self.shape
 
-    def raw_shape(self, example_shape):
+    def params_shape(self, example_shape):
         return (self.units,)
+
+    def in_support(self, x):
+        return self.likelihood.in_support(x)
+
+    def to_edge(self, x, reach=0.1):
+        return self.likelihood.to_edge(x, reach)
 
     def check_support(self, x, argument="x"):
         self.likelihood.check_support(x, argument)
 
-    def _raw_of_steps(self, x, raw, mask=None, dropout=0.0):
-        """The raw values of p(x_t | x_1, …, x_t-1, z) at each step, (K, B, steps, …)."""
-        x = ops.cast(x, "float32") if mask is None else self.filled(x, mask)
+    def _params_of_steps(self, x, params, mask=None, dropout=0.0):
+        """The parameters of p(x_t | x_1, …, x_t-1, z) at each step, (K, B, steps, …)."""
+        x = self.known(x, mask)
         before = ops.pad(self._shown(x, self._known(x, mask, dropout)), [(0, 0), (1, 0), (0, 0)])
         embedded = self.embedding(before[:, :-1])[None]
-        (draws, rows, length), steps = ops.shape(raw), self.shape[0]
+        (draws, rows, length), steps = ops.shape(params), self.shape[0]
         embedded = ops.broadcast_to(embedded, (draws, rows, steps, self.units))
-        raw = ops.broadcast_to(raw[:, :, None], (draws, rows, steps, length))
-        inputs = ops.concatenate([embedded, raw], axis=-1)
+        params = ops.broadcast_to(params[:, :, None], (draws, rows, steps, length))
+        inputs = ops.concatenate([embedded, params], axis=-1)
         states = self.recurrent(ops.reshape(inputs, (-1, steps, self.units + length)))
         return ops.reshape(self.to_raw(states), (draws, rows, steps, self.to_raw.units))
 
@@ -156,15 +162,15 @@ class AutoregressiveSequence(Likelihood):
         """Steps as the GRU sees them: values, then a flag of those it does not know."""
         return ops.concatenate([known * self.likelihood.as_input(x), 1.0 - known], axis=-1)
 
-    def _step_by_step(self, raw, choose):
-        """(…, steps, features), each step by `choose` of its raw values in view of the last."""
-        code = ops.reshape(raw, (-1, raw.shape[-1]))
+    def _step_by_step(self, params, choose):
+        """(…, steps, features), each step by `choose(step, params)` in view of the last."""
+        code = ops.reshape(params, (-1, params.shape[-1]))
         state = ops.zeros_like(code[:, :1]) + ops.zeros((self.units,))
         embedded, chosen = state, []
-        for _ in range(self.shape[0]):
+        for step in range(self.shape[0]):
             inputs = ops.concatenate([embedded, code], axis=-1)
             state, _ = self.recurrent.cell(inputs, [state])
-            x = ops.reshape(choose(self.to_raw(state)[:, None]), (-1, 1, self.shape[1]))
+            x = ops.reshape(choose(step, self.to_raw(state)[:, None]), (-1, 1, self.shape[1]))
             embedded = self.embedding(self._shown(x, ops.ones_like(x[..., :1])))[:, 0]
             chosen.append(x)
-        return ops.reshape(ops.concatenate(chosen, axis=1), (*ops.shape(raw)[:-1], *self.shape))
+        return ops.reshape(ops.concatenate(chosen, axis=1), (*ops.shape(params)[:-1], *self.shape))

@@ -6,23 +6,17 @@ Shapes: K draws, B examples, D latent dimensions; draws are (K, B, D), log-densi
 from keras_vae.posteriors.base import Posterior
 from keras_vae.posteriors.discrete import Categorical
 from keras_vae.posteriors.flow import NormalizingFlow
-from keras_vae.posteriors.normal import (
-    DiagonalNormal,
-    FullNormal,
-    normal_log_density,
-    normal_log_prob,
-    normal_log_prob_of_each,
-)
+from keras_vae.posteriors.normal import DiagonalNormal, FullNormal, NormalPosterior
+from keras_vae.posteriors.points import score_points
 from keras_vae.posteriors.spherical import VonMisesFisher
 
 __all__ = [
     "Categorical",
     "DiagonalNormal",
     "FullNormal",
+    "NormalPosterior",
     "NormalizingFlow",
     "Posterior",
     "VonMisesFisher",
-    "normal_log_density",
-    "normal_log_prob",
-    "normal_log_prob_of_each",
+    "score_points",
 ]

@@ -4,9 +4,10 @@ import math
 
 from keras import ops
 
-from keras_vae import random, sphere
-from keras_vae.part import bounded, register
-from keras_vae.posteriors.base import Posterior
+from keras_vae import latent_space, random, sphere
+from keras_vae.part import register, soft_clip
+from keras_vae.posteriors.base import Posterior, float32
+from keras_vae.typing import Params, Seed, Shape, Tensor
 from keras_vae.validation import positive_integer
 
 
@@ -14,23 +15,37 @@ from keras_vae.validation import positive_integer
 class VonMisesFisher(Posterior):
     """q(z|x) ∝ exp(concentration(x) · direction(x)ᵀ z) on the sphere |z| = 1.
 
-    For directions, and against collapse: the KL to the uniform prior depends on the concentration
-    alone. Draws follow the inverse of the distribution function of the angle, on a fine grid, so
-    that gradients pass through the concentration without a correction.
+    It suits data with a direction, and it resists collapse, because the KL to the uniform prior
+    depends on the concentration alone. Samples invert the distribution function of the angle on a
+    fine grid, so that gradients pass through the concentration without a correction.
 
     Args:
-        latent_dim: int, D, at least 2; the sphere has one dimension less.
+        latent_dim: Number D of coordinates, at least 2; the sphere has one dimension less.
+        name, dtype: As for `Posterior`.
 
-    Returns a dict `q` of `direction`, (B, D), and `log_concentration`, (B,).
+    Call arguments:
+        features: Tensor (B, F), what the encoder returns.
 
-    Example: `keras_vae.posteriors.VonMisesFisher(latent_dim=3)`.
+    Returns:
+        A dict `q` with `direction`, (B, D), and `log_concentration`, (B,), both float32.
 
-    Reference: Davidson et al., Hyperspherical Variational Auto-Encoders (arXiv:1804.00891).
+    Raises:
+        ValueError: If `latent_dim` is not an integer of at least 2, or the encoder does not return
+            one vector for each example.
+
+    Example:
+
+    ```python
+    posterior = keras_vae.posteriors.VonMisesFisher(latent_dim=3)
+    ```
+
+    Reference:
+        Davidson et al., Hyperspherical Variational Auto-Encoders (arXiv:1804.00891).
     """
 
-    space = "sphere"
+    space = latent_space.SPHERE
 
-    def __init__(self, latent_dim, **kwargs):
+    def __init__(self, latent_dim: int, **kwargs):
         super().__init__(**kwargs)
         self.latent_dim = positive_integer(latent_dim, "latent_dim", "the length of the code z")
         if self.latent_dim < 2:
@@ -39,23 +54,24 @@ class VonMisesFisher(Posterior):
                 f"points. Received: latent_dim={latent_dim}"
             )
 
-    def build(self, features_shape):
+    def build(self, features_shape: Shape) -> None:
+        """Makes the dense layers for the direction and the concentration."""
         self.direction_layer = self._dense(self.latent_dim, features_shape, "direction")
         self.concentration_layer = self._dense(1, features_shape, "concentration")
 
-    def call(self, features):
-        concentration = bounded(self.concentration_layer(features)[:, 0], 5.0, 5.0)
+    def call(self, features: Tensor) -> Params:
+        concentration = soft_clip(float32(self.concentration_layer(features))[:, 0], 5.0, 5.0)
         return {
-            "direction": sphere.unit(self.direction_layer(features)),
+            "direction": sphere.unit(float32(self.direction_layer(features))),
             "log_concentration": math.log(self.latent_dim) + concentration,
         }
 
-    def mean(self, q):
-        """The mean direction, (B, D)."""
+    def mean(self, q: Params) -> Tensor:
+        """Returns the mean direction, (B, D)."""
         return q["direction"]
 
-    def sample(self, q, num_samples, seed):
-        """`num_samples` reparameterised draws an example, (K, B, D), of length 1."""
+    def sample(self, q: Params, num_samples: int, seed: Seed) -> Tensor:
+        """Draws reparameterised samples (K, B, D) of length 1."""
         batch, latent_dim = ops.shape(q["direction"])
         level = random.uniform((num_samples, batch), seed, axis=1)
         noise = random.normal((num_samples, batch, latent_dim), seed, axis=1)
@@ -65,8 +81,8 @@ class VonMisesFisher(Posterior):
             across = sphere.unit(across - _along(across, q["direction"]))
         return ops.cos(angle) * q["direction"] + ops.sin(angle) * across
 
-    def log_prob(self, q, z):
-        """log q(z|x) in nats on the sphere's surface, (K, B)."""
+    def log_prob(self, q: Params, z: Tensor) -> Tensor:
+        """Computes log q(z|x) in nats on the sphere's surface, (K, B)."""
         apart = 0.5 * ops.sum(ops.square(z - q["direction"]), axis=-1)  # 1 - cos, precise near 0
         concentration = ops.exp(q["log_concentration"])
         return -concentration * apart - sphere.log_normaliser(
@@ -74,6 +90,6 @@ class VonMisesFisher(Posterior):
         )
 
 
-def _along(x, direction):
-    """The part of x along a direction of length 1."""
+def _along(x: Tensor, direction: Tensor) -> Tensor:
+    """Returns the part of x along a direction of length 1."""
     return ops.sum(x * direction, axis=-1, keepdims=True) * direction

@@ -7,14 +7,10 @@ and `generate` then draws from that.
 """
 
 from keras_vae.quantized.codes import AutoregressiveCodes, UniformCodes
+from keras_vae.quantized.commitment import Commitment
 from keras_vae.quantized.gumbel import GumbelQuantizer
-from keras_vae.quantized.quantizers import (
-    Commitment,
-    FiniteScalarQuantizer,
-    Quantizer,
-    VectorQuantizer,
-    rotated,
-)
+from keras_vae.quantized.quantizers import FiniteScalarQuantizer, Quantizer
+from keras_vae.quantized.vector import VectorQuantizer, rotated
 
 __all__ = [
     "AutoregressiveCodes",

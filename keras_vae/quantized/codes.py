@@ -5,8 +5,9 @@ import math
 import keras
 from keras import layers, ops
 
+from keras_vae.latent_space import LatentSpace
 from keras_vae.part import register
-from keras_vae.priors.base import FromNoise, Prior, one_of, uniform
+from keras_vae.priors.base import Prior, ReparameterizedDistribution, one_of, uniform
 from keras_vae.validation import positive_integer
 
 
@@ -22,20 +23,19 @@ class UniformCodes(Prior):
         super().__init__(**kwargs)
         self.num_latents = positive_integer(num_latents, "num_latents", "codes an example")
         self.num_codes = positive_integer(num_codes, "num_codes", "the size of the codebook")
-        self.space = f"{num_latents} codes of {num_codes}"
+        self.space = LatentSpace("codes", (self.num_latents, self.num_codes))
 
     def build(self, code_shape):
         super().build(code_shape)
         self.noise_dim = 2 * self.num_latents
 
-    def given(self, vae, condition=None):
-        return CodesOf(self, vae.posterior)
+    def condition_on(self, condition=None, posterior=None, infer=None):
+        return CodeVectorDistribution(self, posterior)
 
     def log_prob_of(self, indices):
         """log p of codes (…, N), (…)."""
-        return 0.0 * ops.cast(indices[..., 0], "float32") - self.num_latents * math.log(
-            self.num_codes
-        )
+        zeros = ops.zeros_like(indices[..., 0], dtype="float32")
+        return zeros - self.num_latents * math.log(self.num_codes)
 
     def codes_from_noise(self, noise):
         """Codes, integers (B, N), from standard normal noise (B, 2N)."""
@@ -109,7 +109,7 @@ class AutoregressiveCodes(UniformCodes):
         return ops.log_softmax(self.logits(self.recurrent(x)), axis=-1)
 
 
-class CodesOf(FromNoise):
+class CodeVectorDistribution(ReparameterizedDistribution):
     """A prior of codes for the codebook of a posterior, with the methods of a prior of z."""
 
     def __init__(self, prior, posterior):

@@ -5,7 +5,7 @@ from keras import layers, ops
 
 from keras_vae.part import argmax, register
 from keras_vae.posteriors import Categorical
-from keras_vae.quantized.quantizers import Quantizer, nearest_code
+from keras_vae.quantized.quantizers import Quantizer, nearest_code, rows_of
 from keras_vae.validation import positive_integer
 
 
@@ -43,6 +43,8 @@ class GumbelQuantizer(Quantizer):
     Ramesh et al., Zero-Shot Text-to-Image Generation (arXiv:2102.12092), section 2.1.
     """
 
+    deterministic = False
+
     def __init__(
         self,
         num_latents,
@@ -58,8 +60,17 @@ class GumbelQuantizer(Quantizer):
             positive_integer(num_codes, "num_codes", "the size of the codebook"),
             positive_integer(code_dim, "code_dim", "the length of a code's vector"),
         )
-        self.temperature, self.straight_through = temperature, straight_through
+        self.straight_through = straight_through
         self.classes = Categorical(num_latents, num_codes, temperature, straight_through)
+
+    @property
+    def temperature(self):
+        """The temperature of the relaxation, which may be set while the model trains."""
+        return self.classes.temperature
+
+    @temperature.setter
+    def temperature(self, temperature):
+        self.classes.temperature = temperature
 
     def build(self, features_shape):
         super().build(features_shape)
@@ -82,7 +93,7 @@ class GumbelQuantizer(Quantizer):
         return nearest_code(self.codebook, features)
 
     def vectors(self, indices):
-        return ops.take(self.codebook, indices, axis=0)
+        return rows_of(self.codebook, indices)
 
     def mean(self, q):
         """The vectors of the most probable codes, (B, D)."""
@@ -92,9 +103,9 @@ class GumbelQuantizer(Quantizer):
         """`num_samples` exact draws an example, (K, B, D): without a gradient to the encoder."""
         return self._mixed(self.classes.sample(q, num_samples, seed))
 
-    def draw(self, q, num_samples, seed, step=None):
+    def sample_and_log_prob(self, q, num_samples, seed, step=None):
         """Draws (K, B, D), relaxed while it is trained, and their log q(z|x), (K, B)."""
-        weights, log_q = self.classes.draw(q, num_samples, seed, None if self.frozen else step)
+        weights, log_q = self.classes.sample_and_log_prob(q, num_samples, seed, step)
         return self._mixed(weights), log_q
 
     def log_prob(self, q, z):
@@ -102,8 +113,8 @@ class GumbelQuantizer(Quantizer):
         one_hot = ops.one_hot(self.indices(z), self.num_codes)
         return self.classes.log_prob(q, ops.reshape(one_hot, (*ops.shape(z)[:-1], -1)))
 
-    def observe(self, q):
-        self.usage.update_state(argmax(q["log_probs"]))
+    def update_state(self, q, weights, training, seed):
+        self.usage.update_state(argmax(q["log_probs"]), weights)
 
     def _mixed(self, weights):
         """The codebook's vectors in these proportions (…, N · num_codes): (…, D)."""

@@ -5,7 +5,7 @@ All take the shape of an example, (H, W, C) or (F,), the `latent_dim` and a `lik
 other parts of `VAE` can be given to each.
 """
 
-from keras_vae.recipes.baselines import linear_vae, seed_vae
+from keras_vae.recipes.baselines import linear_vae, tutorial_vae
 from keras_vae.recipes.bounds import (
     annealed_vae,
     beta_tc_vae,
@@ -61,8 +61,8 @@ __all__ = [
     "mixture_vae",
     "planar_vae",
     "rvq_vae",
-    "seed_vae",
     "sigma_vae",
+    "tutorial_vae",
     "vae",
     "vamp_vae",
     "vq_vae",

@@ -5,7 +5,9 @@ from keras_vae.model import VAE
 from keras_vae.recipes.fitting import shapes
 
 
-def seed_vae(input_shape=(28, 28, 1), latent_dim=2, likelihood=None, beta=1.0, seed=None):
+def tutorial_vae(
+    input_shape=(28, 28, 1), latent_dim=2, likelihood=None, beta=1.0, seed=None, **parts
+):
     """The small convolutional VAE of many tutorials: the baseline to beat.
 
     Convolutions of 32 and 64 channels and a linear Dense layer of 16; a Dense layer of 7 x 7 x 64
@@ -13,22 +15,22 @@ def seed_vae(input_shape=(28, 28, 1), latent_dim=2, likelihood=None, beta=1.0, s
 
     Args:
         input_shape: (H, W, C).
-        latent_dim, likelihood, beta, seed: as for `vae`.
+        latent_dim, likelihood, beta, seed, parts: as for `vae`.
 
-    Example: `recipes.seed_vae()`.
+    Example: `recipes.tutorial_vae()`.
     """
     likelihood = likelihood or likelihoods.Bernoulli()
-    shape, raw_shape = shapes(input_shape, likelihood)
+    shape, params_shape = shapes(input_shape, likelihood)
     return VAE(
         networks.conv_encoder(shape, filters=(32, 64), units=(16,), units_activation=None),
-        networks.conv_decoder(latent_dim, raw_shape, filters=(64, 32)),
+        networks.conv_decoder(latent_dim, params_shape, filters=(64, 32)),
         likelihood=likelihood,
-        objective=objectives.ELBO(beta),
         seed=seed,
+        **{"objective": objectives.ELBO(beta), **parts},
     )
 
 
-def linear_vae(input_shape, latent_dim=2, seed=None):
+def linear_vae(input_shape, latent_dim=2, seed=None, **parts):
     """Linear encoder and decoder, normal likelihood with one learned scale: probabilistic PCA.
 
     Its best ELBO is the log-likelihood of probabilistic PCA, which has a closed form.
@@ -37,6 +39,7 @@ def linear_vae(input_shape, latent_dim=2, seed=None):
         input_shape: shape of an example.
         latent_dim: int, D.
         seed: int, of the noise.
+        parts: other arguments of `VAE`.
 
     Example: `recipes.linear_vae((28, 28, 1), latent_dim=10)`.
 
@@ -46,6 +49,6 @@ def linear_vae(input_shape, latent_dim=2, seed=None):
     return VAE(
         networks.dense_encoder(input_shape, units=()),
         networks.dense_decoder(latent_dim, input_shape, units=()),
-        likelihood=likelihoods.Normal(scale="shared"),
         seed=seed,
+        **{"likelihood": likelihoods.Normal(scale="shared"), **parts},
     )

@@ -49,7 +49,7 @@ def vq_vae(
     Reference: van den Oord et al., Neural Discrete Representation Learning (arXiv:1711.00937).
     """
     likelihood = likelihood or likelihoods.Bernoulli()
-    shape, raw_shape = shapes(input_shape, likelihood)
+    shape, params_shape = shapes(input_shape, likelihood)
     places = math.prod(networks.grid_size(shape, filters))
     posterior = posterior or quantized.VectorQuantizer(places, num_codes, code_dim)
     if isinstance(posterior, quantized.VectorQuantizer):
@@ -57,7 +57,7 @@ def vq_vae(
     return VAE(
         networks.grid_encoder(shape, posterior.code_dim, filters),
         networks.grid_decoder(
-            posterior.code_dim, raw_shape, filters[::-1], depth=getattr(posterior, "depth", 1)
+            posterior.code_dim, params_shape, filters[::-1], depth=getattr(posterior, "depth", 1)
         ),
         posterior,
         likelihood=likelihood,
@@ -115,12 +115,12 @@ def kl_autoencoder(
     discriminator.
     """
     likelihood = likelihood or likelihoods.Laplace(scale="shared")
-    shape, raw_shape = shapes(input_shape, likelihood)
+    shape, params_shape = shapes(input_shape, likelihood)
     latent_dim = math.prod(networks.grid_size(shape, filters)) * channels
     extra = [] if network is None else [penalties.Perceptual(network)]
     return VAE(
         networks.grid_encoder(shape, 2 * channels, filters),
-        networks.grid_decoder(channels, raw_shape, filters[::-1]),
+        networks.grid_decoder(channels, params_shape, filters[::-1]),
         posteriors.DiagonalNormal(latent_dim, linear=False),
         likelihood=likelihood,
         objective=objectives.ELBO(beta),
@@ -164,10 +164,10 @@ def deep_ladder_vae(
 
 def _ladder(input_shape, groups, width, likelihood=None, **parts):
     likelihood = likelihood or likelihoods.Bernoulli()
-    shape, raw_shape = shapes(input_shape, likelihood)
+    shape, params_shape = shapes(input_shape, likelihood)
     return hierarchical.HierarchicalVAE(
         hierarchical.bottom_up(shape, groups, width),
-        hierarchical.TopDown(groups, raw_shape, width),
+        hierarchical.TopDown(groups, params_shape, width),
         likelihood=likelihood,
         **parts,
     )

@@ -1,0 +1,1 @@
+"""What the commands of `keras-vae` do, one file each. `keras_vae_cli` parses their arguments."""

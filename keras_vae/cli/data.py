@@ -1,0 +1,36 @@
+"""The data that a command names."""
+
+import sys
+
+from keras_vae import datasets
+
+
+def load_data(name, strict=False):
+    """Loads the named data, or Fashion-MNIST if no name is given.
+
+    Where no name is given and Fashion-MNIST cannot be had, the built-in shapes stand in for it.
+    """
+    if name is not None:
+        return _named(name, strict)
+    try:
+        return datasets.load("fashion_mnist")
+    except ValueError as error:
+        print(
+            f"\n*** Fashion-MNIST cannot be downloaded ({error}).\n"
+            "*** USING THE BUILT-IN DRAWN SHAPES INSTEAD. Name your data with --data.\n",
+            file=sys.stderr,
+        )
+        return datasets.load("shapes")
+
+
+def _named(name, strict):
+    splits = datasets.load(name, strict)
+    skipped = getattr(splits.train, "skipped", 0)
+    if skipped:
+        print(f"Left out {skipped} files in {name} that are no whole images.", file=sys.stderr)
+    return splits
+
+
+def some(source, count):
+    """Returns the first examples of a data set as float32, 8-bit images scaled to [0, 1]."""
+    return datasets.Batches(source, min(count, len(source)))[0]

@@ -1,0 +1,9 @@
+"""`keras-vae export`."""
+
+from keras_vae import saving
+
+
+def export(arguments):
+    """Writes a model for TF Serving, ONNX Runtime or LiteRT."""
+    vae = saving.load_model(arguments.model)
+    vae.export(arguments.output, arguments.format, component=arguments.component)

@@ -1,0 +1,266 @@
+"""The single entry for data: whatever a user passes, for whichever method, becomes checked data.
+
+A kind of container is one small adapter in `reading.ADAPTERS` (values) or `pipelines.KINDS`
+(batches). What an argument is for decides its check: an *input* must fit the encoder and be finite,
+a *target* must have the shape of a reconstruction and lie in the likelihood's support. Where y is
+given, it is the target, in scores too.
+
+Arrays are checked whole, pipelines by their first batch; bad values in later batches are counted
+within the step (`metrics.BadBatches`), and `later` raises the error at the end of the epoch.
+"""
+
+import functools
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_vae import replicas
+from keras_vae.data_adapters import checks, pipelines
+from keras_vae.data_adapters.arrays import RowSource
+from keras_vae.data_adapters.checks import DataSpec
+from keras_vae.data_adapters.conditions import condition_rows, conditions
+from keras_vae.data_adapters.later import BatchCheck, OutputCheck
+from keras_vae.data_adapters.reading import as_array, in_memory, read, whole
+
+__all__ = [
+    "BatchCheck",
+    "DataSpec",
+    "OutputCheck",
+    "as_array",
+    "batches_of",
+    "codes",
+    "conditions",
+    "first_observed",
+    "for_batch",
+    "for_fit",
+    "for_input",
+    "for_score",
+    "in_memory",
+    "rows_of",
+    "unpack_validation",
+]
+
+
+def for_fit(model, data, *, argument="x", shuffle=False):
+    """Checks and prepares x, y and sample_weight of `fit` or `evaluate`.
+
+    Args:
+        model: has `data_spec(x_shape)`, the `DataSpec` of what it takes.
+        data: dict with `x`, and `y`, `sample_weight` and `batch_size` where they are given.
+        argument: name of x in messages.
+        shuffle: whether rows that are read a batch at a time are shuffled.
+
+    Returns a dict of `x`, `y` and `sample_weight` for Keras.
+
+    Raises:
+        ValueError: if anything does not fit; nothing has been trained then.
+    """
+    x, y, weights = (data.get(key) for key in ("x", "y", "sample_weight"))
+    if not in_memory(x):
+        _refuse_beside_pipeline(y, weights)
+        return {"x": _pipeline(model, x, argument), "y": None, "sample_weight": None}
+    x, y, weights = _checked(model, x, y, weights, argument)
+    batch_size = data.get("batch_size") or 32
+    if replicas.shards() > 1:
+        checks.check_shards(batch_size, replicas.shards())
+        x, y, weights = _filled(x, y, weights)
+    if any(isinstance(a, RowSource) for a in keras.tree.flatten((x, y, weights))):
+        x, y, weights = pipelines.RowBatches((x, y, weights), batch_size, shuffle), None, None
+    return {"x": x, "y": y, "sample_weight": weights}
+
+
+def unpack_validation(data):
+    """(x, y, sample_weight) of `validation_data`: x alone, or a tuple or list of up to three."""
+    if isinstance(data, list) and len(data) > 3:
+        data = (data,)
+    return pipelines.unpack(data)
+
+
+def for_batch(model, x, y=None, sample_weight=None, argument="x"):
+    """Checks one batch (x, y, sample_weight), and returns it as arrays for Keras."""
+    return keras.tree.map_structure(whole, _checked(model, x, y, sample_weight, argument))
+
+
+def _checked(model, x, y, sample_weight, argument):
+    """Checks (x, y, sample_weight), and returns them as arrays and `RowSource`s for Keras."""
+    parts = _columns(model, read(x, y, sample_weight, argument))
+    spec = model.data_spec(parts["x"].shape)
+    parts |= condition_rows(parts, spec)
+    checks.check_parts(parts, spec, argument)
+    return _for_keras(parts)
+
+
+def _for_keras(parts):
+    """(x, y, sample_weight) of a dict of arrays."""
+    target, weights = parts.pop("target", None), parts.pop("sample_weight", None)
+    if target is None and weights is not None:  # Keras drops weights without y
+        target = parts["x"]
+    return (parts if len(parts) > 1 else parts["x"]), target, weights
+
+
+def _pipeline(model, data, argument):
+    """A pipeline whose first batch is checked, and of which Keras takes every batch."""
+    data, first = pipelines.peek(data, argument)
+    if first is None:
+        return data
+    x, y, weights = pipelines.unpack(first)
+    for_batch(model, x, y, weights, argument)
+    return pipelines.for_keras(data, first, functools.partial(_batch_for_keras, model))
+
+
+def _batch_for_keras(model, batch):
+    """A batch of a pipeline as a tuple of arrays, without checks."""
+    return pipelines.packed(*_for_keras(_parts(model, batch)))
+
+
+def _parts(model, batch):
+    """A batch of a pipeline as a dict of arrays, without checks."""
+    parts = _columns(model, read(*pipelines.unpack(batch), missing=True))
+    parts |= condition_rows(parts, model.data_spec(parts["x"].shape), check=False)
+    return {key: whole(value) for key, value in parts.items()}
+
+
+def for_input(model, x, pipeline=True):
+    """Checks x as an input, for methods that reconstruct nothing from it.
+
+    Returns an array, a dict of arrays or a pipeline, where `pipeline` allows it. One example
+    becomes a batch of one.
+    """
+    if in_memory(x) or not pipeline:
+        parts, spec = _batch_of(model, x)
+        checks.check_parts(parts, spec, x_is_target=False)
+        _warn_once(model, parts, spec)
+        return parts if len(parts) > 1 else parts["x"]
+    x, first = pipelines.peek(x)
+    if first is None:
+        return x
+    for_input(model, pipelines.unpack(first)[0])
+    return pipelines.for_keras(x, first, functools.partial(_input_for_keras, model))
+
+
+def _input_for_keras(model, batch):
+    return _batch_for_keras(model, pipelines.unpack(batch)[0])
+
+
+def for_score(model, x, y=None, clip=False):
+    """Checks x, and y where it is given, as what the model is scored on.
+
+    With `clip`, values just outside the support count as its edge.
+
+    Returns an array, a dict of arrays or a pipeline of dicts, each with its `target`.
+    """
+    if in_memory(x):
+        parts, spec = _batch_of(model, x, y)
+        parts |= checks.clipped(parts, spec) if clip else {}
+        checks.check_parts(parts, spec)
+        return parts if len(parts) > 1 else parts["x"]
+    _refuse_beside_pipeline(y, None)
+    x, first = pipelines.peek(x)
+    if first is not None:
+        for_score(model, *pipelines.unpack(first)[:2], clip=clip)
+    return pipelines.as_dicts(x, functools.partial(_scored, model))
+
+
+def _scored(model, batch):
+    """A batch of a pipeline as a dict of arrays with the names of `batch.Batch`."""
+    parts = _parts(model, batch)
+    weights = parts.pop("sample_weight", None)
+    parts |= {} if weights is None else {"weights": weights}
+    return {"target": parts["x"]} | parts
+
+
+def codes(z, latent_dim):
+    """Codes as a NumPy array, float32 (N, D), or ValueError."""
+    z = ops.convert_to_numpy(whole(as_array(z, "z"))).astype("float32")
+    if z.ndim != 2 or z.shape[1] != latent_dim:
+        raise ValueError(
+            f"`z` must have the shape (codes, {latent_dim}), the latent size "
+            f"of the posterior. Received: z with shape={z.shape}"
+        )
+    checks.check_finite(z, "z")
+    return z
+
+
+def batches_of(model, data):
+    """Iterates over what `for_score` made of a pipeline, each batch as a dict of NumPy arrays.
+
+    Raises:
+        ValueError: at the first batch with bad values, whose number it names.
+    """
+    for number, batch in enumerate(pipelines.batches(data)):
+        parts = {k: ops.convert_to_numpy(as_array(v, k)) for k, v in batch.items()}
+        try:
+            checks.check_parts(parts, model.data_spec(parts["x"].shape))
+        except ValueError as error:
+            raise ValueError(f"{error} (batch {number} of `x`, counted from 0)") from error
+        yield parts
+
+
+def first_observed(data, rows=10_000):
+    """The first rows of x with NaN at missing entries, where a NumPy array comes with a mask.
+
+    Anything else is x itself.
+    """
+    if not isinstance(data, dict):
+        return data
+    x, mask = data["x"], data.get("mask")
+    if mask is None or not isinstance(x, np.ndarray):
+        return x
+    mask = ops.convert_to_numpy(whole(mask)[:rows])
+    return np.where(np.asarray(mask, "bool"), x[:rows], np.nan)
+
+
+def rows_of(data):
+    """The number of examples of an array or a dict of arrays."""
+    return len(data["x"] if isinstance(data, dict) else data)
+
+
+def _batch_of(model, x, y=None):
+    """(parts, spec): one example, where x is one, as a batch of one."""
+    parts = read(x, y)
+    if model.built and tuple(parts["x"].shape) == tuple(model.data_spec(None).x_shape):
+        alone = [key for key, v in parts.items() if key != "condition" or np.ndim(v) > 0]
+        parts |= {key: whole(parts[key])[None] for key in alone}
+    parts = _columns(model, parts)
+    spec = model.data_spec(parts["x"].shape)
+    return parts | condition_rows(parts, spec), spec
+
+
+def _columns(model, parts):
+    """One-dimensional x, mask and y as columns, (B, 1), where the model takes one feature."""
+    shape = parts["x"].shape
+    if len(shape) != 1 or (model.built and tuple(model.data_spec(None).x_shape) != (1,)):
+        return parts
+    flat = [k for k in ("x", "mask", "target") if k in parts and len(parts[k].shape) == 1]
+    return parts | {key: whole(parts[key])[:, None] for key in flat}
+
+
+def _warn_once(model, parts, spec):
+    if not model.warned_of_unusual_values:
+        model.warned_of_unusual_values = checks.warn_of_unusual(parts, spec, stacklevel=5)
+
+
+def _refuse_beside_pipeline(y, sample_weight):
+    for name, value in (("y", y), ("sample_weight", sample_weight)):
+        if value is not None:
+            raise ValueError(
+                f"`{name}` must be left out where x is a pipeline of batches, which yields (x, y, "
+                f"sample_weight) itself. Received: {name}={type(value).__name__}"
+            )
+
+
+def _filled(x, y, weights):
+    """With rows of weight 0 at the end, so that every batch divides among the devices."""
+    y = (x["x"] if isinstance(x, dict) else x) if y is None else y
+    weights = np.ones(len(y), "float32") if weights is None else ops.convert_to_numpy(weights)
+    extra = -len(y) % replicas.shards()
+    weights = np.append(weights, np.zeros(extra, weights.dtype))
+    x, y = keras.tree.map_structure(lambda a: with_more_rows(a, extra), (x, y))
+    return x, y, weights
+
+
+def with_more_rows(x, extra):
+    """An array with `extra` of its first rows again at the end."""
+    x = ops.convert_to_numpy(x[:]) if isinstance(x, RowSource) else ops.convert_to_numpy(x)
+    return np.concatenate([x, x[np.arange(extra) % len(x)]]) if extra else x

@@ -1,0 +1,101 @@
+"""Reads whatever is in memory as arrays: one argument, or the parts of a batch."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from keras import ops
+
+from keras_vae.data_adapters.arrays import ArrayAdapter, RowSource
+from keras_vae.data_adapters.frames import FrameAdapter
+from keras_vae.data_adapters.sparse import SparseAdapter
+
+ADAPTERS = (SparseAdapter, FrameAdapter, ArrayAdapter)
+"""The first that accepts a value reads it."""
+
+KEYS = ("x", "condition", "mask")
+
+
+def in_memory(data):
+    """Whether `data` is the data itself (an array, a frame, a dict) and no pipeline of batches."""
+    return isinstance(data, Mapping) or any(adapter.accepts(data) for adapter in ADAPTERS)
+
+
+def as_array(value, argument="x", missing=False):
+    """Returns one argument as a NumPy array, a tensor of this backend or a `RowSource`.
+
+    With `missing`, a frame may have missing values, which become NaN.
+
+    Raises:
+        ValueError: if it is empty or ragged, or holds anything but real numbers.
+    """
+    if isinstance(value, Mapping):
+        raise ValueError(
+            f"`{argument}` must be one array of examples. "
+            f"Received: {argument}=dict with keys {sorted(map(str, value))}"
+        )
+    for adapter in ADAPTERS:
+        if adapter.accepts(value):
+            array = adapter.read(value, argument, missing)
+            break
+    else:
+        raise ValueError(
+            f"`{argument}` must be an array, a tensor or a data frame of real numbers. "
+            f"Received: {argument}={value!r:.100}"
+        )
+    if 0 in tuple(array.shape):
+        raise ValueError(
+            f"`{argument}` must hold at least one example, because there is nothing to learn from "
+            f"an empty array. Received: {argument} with shape={tuple(array.shape)}"
+        )
+    return array
+
+
+def read(x, y=None, sample_weight=None, argument="x", missing=False):
+    """Returns what is in memory as a dict of arrays.
+
+    The keys are `x`, and `condition`, `mask`, `target` and `sample_weight` where there are such. A
+    masked array gives its mask. Missing values of frames become NaN with a mask or `missing`.
+    """
+    given = {"x": x}
+    if isinstance(x, Mapping):
+        if "x" not in x or set(x) - set(KEYS):
+            raise ValueError(
+                "`x`, given as a dict, must have the key 'x' and may have 'condition' and 'mask', "
+                "because those are what the model knows. "
+                f"Received: x with keys {sorted(map(str, x))}"
+            )
+        given = {key: value for key, value in x.items() if value is not None}
+    given |= {"target": y, "sample_weight": sample_weight}
+    given = {key: value for key, value in given.items() if value is not None}
+    given |= _without_own_mask(given)
+    names = {"x": argument, "target": "y"}
+    nan = {"x", "target"} if missing or "mask" in given else ()  # where missing values are
+    arrays = {k: as_array(v, names.get(k, k), missing=k in nan) for k, v in given.items()}
+    return {key: _in_form(key, array) for key, array in arrays.items()}
+
+
+def whole(array):
+    """A `RowSource` as a NumPy array, others as they are."""
+    return array[:] if isinstance(array, RowSource) else array
+
+
+def _in_form(key, array):
+    """Weights and classes that come as a column, (B, 1), as (B,), in memory."""
+    if key not in ("condition", "sample_weight"):
+        return array
+    array = whole(array)
+    column = len(array.shape) == 2 and array.shape[1] == 1
+    classes = key == "condition" and "int" in str(array.dtype)
+    return array[:, 0] if column and (classes or key == "sample_weight") else array
+
+
+def _without_own_mask(given):
+    """`x` and `mask` of a masked array x, whose mask is True where an entry is missing."""
+    x = given["x"]
+    if not isinstance(x, np.ma.MaskedArray):
+        return {}
+    observed, mask = ~np.ma.getmaskarray(x), given.get("mask")
+    if mask is not None:
+        mask = np.asarray(ops.convert_to_numpy(whole(as_array(mask, "mask"))), "bool")
+        observed = observed & mask if mask.shape == observed.shape else mask
+    return {"x": x.filled(0), "mask": observed}

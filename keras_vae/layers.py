@@ -1,0 +1,79 @@
+"""Layers that Keras lacks."""
+
+import keras
+from keras import ops
+
+from keras_vae import random, replicas
+from keras_vae.part import register
+
+
+@register
+class Dropout(keras.layers.Dropout):
+    """Dropout that draws the same masks on several replicas as on one device.
+
+    `keras.layers.Dropout` gives every replica of a `tf.distribute` strategy the same mask. This one
+    draws the mask of the whole batch, of which each replica takes its own rows. On one device the
+    two are equal. Arguments are those of `keras.layers.Dropout`.
+
+    Example: `keras.Sequential([keras.Input((30,)), keras_vae.layers.Dropout(0.2)])`.
+    """
+
+    def call(self, inputs, training=False):
+        alone = replicas.context() is None or self.noise_shape is not None
+        if not training or self.rate == 0 or alone:
+            return super().call(inputs, training=training)
+        mask = random.rows_of_global_draw(
+            lambda s: keras.random.dropout(
+                ops.ones(s, inputs.dtype), self.rate, seed=self.seed_generator
+            ),
+            ops.shape(inputs),
+        )
+        return inputs * mask
+
+
+@register
+class Log1p(keras.layers.Layer):
+    """log(1 + x): lets an encoder see counts on a scale that does not saturate it.
+
+    Example: `keras.Sequential([keras.Input((30,)), keras_vae.layers.Log1p()])`.
+    """
+
+    def call(self, inputs):
+        return ops.log1p(inputs)
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+
+SCALING = (
+    Log1p,
+    keras.layers.BatchNormalization,
+    keras.layers.LayerNormalization,
+    keras.layers.Normalization,
+    keras.layers.Rescaling,
+)
+
+
+def scales_its_input(network):
+    """Whether one of the first layers of a network brings its input to another scale."""
+    first = getattr(network, "layers", [])[:4]
+    return any(isinstance(layer, SCALING) for layer in first)
+
+
+STOCK = tuple(
+    getattr(keras.layers, name)
+    for name in (
+        "AlphaDropout",
+        "Dropout",
+        "GaussianDropout",
+        "GaussianNoise",
+        "SpatialDropout1D",
+        "SpatialDropout2D",
+        "SpatialDropout3D",
+    )
+)
+
+
+def is_stock_random(layer):
+    """Whether a layer of Keras draws noise that is the same on every replica."""
+    return isinstance(layer, STOCK) and not isinstance(layer, Dropout)

@@ -1,0 +1,83 @@
+"""Convolutional networks for images of any size."""
+
+import math
+
+import keras
+from keras import layers
+
+from keras_vae.networks.blocks import code_input, condition_inputs, dense_layers, joined, model
+from keras_vae.networks.shapes import grid_size, image_shape
+
+
+def conv_encoder(
+    input_shape,
+    filters=(32, 64),
+    units=(16,),
+    activation="relu",
+    units_activation="relu",
+    name="encoder",
+    condition_dim=None,
+):
+    """3x3 convolutions of stride 2, Flatten, Dense.
+
+    Args:
+        input_shape: (height, width, channels), of any size, odd ones too.
+        filters: channels after each convolution; each halves height and width, rounding up.
+        units: widths of the dense layers behind; the last is F.
+        activation, units_activation: of the convolutions, of the dense layers.
+        condition_dim: length of a condition, a second input behind the convolutions, or None.
+
+    Example: `conv_encoder((64, 64, 3), filters=(32, 64, 128), units=(256,))`.
+    """
+    x = inputs = keras.Input(image_shape(input_shape, "input_shape"))
+    for channels in filters:
+        x = layers.Conv2D(channels, 3, strides=2, padding="same", activation=activation)(x)
+    condition = condition_inputs(condition_dim)
+    x = dense_layers(joined(layers.Flatten()(x), condition), units, units_activation)
+    return model(inputs, condition, x, name)
+
+
+def conv_decoder(
+    latent_dim,
+    output_shape,
+    filters=(64, 32),
+    units=(),
+    activation="relu",
+    name="decoder",
+    condition_dim=None,
+):
+    """Dense, transposed 3x3 convolutions of stride 2, and a last one of stride 1.
+
+    Starts from `filters[0]` channels on the smallest grid that grows to `output_shape` or just
+    past it; what is too much is cropped.
+
+    Args:
+        latent_dim: D.
+        output_shape: (height, width, channels) that the decoder emits, of any size.
+        filters: channels after each transposed convolution; each doubles height and width.
+        units: widths of dense layers in front.
+        activation: of the hidden layers.
+        condition_dim: length of a condition, a second input, or None.
+
+    Example: `conv_decoder(16, (64, 64, 3), filters=(128, 64, 32))`.
+    """
+    height, width, channels = image_shape(output_shape, "output_shape")
+    inputs, condition = code_input(latent_dim), condition_inputs(condition_dim)
+    x = dense_layers(joined(inputs, condition), units, activation)
+    x = to_grid(x, height, width, filters, activation)
+    for number in filters:
+        x = layers.Conv2DTranspose(number, 3, strides=2, padding="same", activation=activation)(x)
+    x = layers.Conv2DTranspose(channels, 3, padding="same")(x)
+    return model(inputs, condition, crop(x, height, width), name)
+
+
+def to_grid(x, height, width, filters, activation):
+    """Maps vectors to the smallest grid, with as many channels as the first of `filters`."""
+    grid = (*grid_size((height, width), filters), filters[0])
+    return layers.Reshape(grid)(layers.Dense(math.prod(grid), activation=activation)(x))
+
+
+def crop(x, height, width):
+    """Crops a grid to a height and width, evenly on both sides."""
+    extra = x.shape[1] - height, x.shape[2] - width
+    return layers.Cropping2D([(n // 2, n - n // 2) for n in extra])(x) if any(extra) else x

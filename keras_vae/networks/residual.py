@@ -1,0 +1,75 @@
+"""Convolutional networks with residual blocks, for larger images."""
+
+import keras
+from keras import layers
+
+from keras_vae.networks.blocks import code_input, condition_inputs, dense_layers, joined, model
+from keras_vae.networks.convolutional import crop, to_grid
+from keras_vae.networks.shapes import image_shape
+
+
+def residual_encoder(
+    input_shape,
+    filters=(32, 64, 128),
+    units=(256,),
+    activation="gelu",
+    name="encoder",
+    condition_dim=None,
+):
+    """Like `conv_encoder`, with a residual block after each convolution: for larger images.
+
+    Args and example as in `conv_encoder`, with one activation for all.
+
+    Reference: He et al., Identity Mappings in Deep Residual Networks (arXiv:1603.05027).
+    """
+    inputs = keras.Input(image_shape(input_shape, "input_shape"))
+    x, condition = residual_down(inputs, filters, activation), condition_inputs(condition_dim)
+    x = joined(layers.Flatten()(x), condition)
+    return model(inputs, condition, dense_layers(x, units, activation), name)
+
+
+def residual_decoder(
+    latent_dim,
+    output_shape,
+    filters=(128, 64, 32),
+    units=(256,),
+    activation="gelu",
+    name="decoder",
+    condition_dim=None,
+):
+    """Like `conv_decoder`, with a residual block in front of each transposed convolution.
+
+    Args and example as in `conv_decoder`.
+
+    Reference: He et al., Identity Mappings in Deep Residual Networks (arXiv:1603.05027).
+    """
+    height, width, channels = image_shape(output_shape, "output_shape")
+    inputs, condition = code_input(latent_dim), condition_inputs(condition_dim)
+    x = dense_layers(joined(inputs, condition), units, activation)
+    x = to_grid(x, height, width, filters, None)
+    x = residual_up(x, filters, channels, activation)
+    return model(inputs, condition, crop(x, height, width), name)
+
+
+def residual_down(x, filters, activation):
+    """Halves height and width once for each of `filters`, with a residual block after each."""
+    for channels in filters:
+        x = layers.Conv2D(channels, 3, strides=2, padding="same")(x)
+        x = _residual_block(x, activation)
+    return layers.Activation(activation)(x)
+
+
+def residual_up(x, filters, channels, activation):
+    """Doubles height and width once for each of `filters`, with a residual block before each."""
+    for number in filters:
+        x = _residual_block(x, activation)
+        x = layers.Conv2DTranspose(number, 3, strides=2, padding="same")(x)
+    x = layers.Activation(activation)(x)
+    return layers.Conv2DTranspose(channels, 3, padding="same")(x)
+
+
+def _residual_block(x, activation):
+    channels = x.shape[-1]
+    hidden = layers.Conv2D(channels, 3, padding="same")(layers.Activation(activation)(x))
+    hidden = layers.Conv2D(channels, 3, padding="same")(layers.Activation(activation)(hidden))
+    return layers.Add()([x, hidden])

@@ -1,0 +1,43 @@
+"""The shapes of examples and of grids, checked when a network is made."""
+
+import math
+
+import numpy as np
+
+from keras_vae.validation import positive_integer
+
+
+def positive_shape(shape, argument):
+    """`shape`, an integer or several, as a tuple; ValueError if it is not that of an example."""
+    shape = tuple(np.atleast_1d(np.asarray(shape, "object")))
+    if not shape:
+        raise ValueError(
+            f"`{argument}` must be positive integers, the shape of one example without the batch. "
+            f"Received: {argument}={shape}"
+        )
+    return tuple(positive_integer(n, argument, "a length of one example's shape") for n in shape)
+
+
+def image_shape(shape, argument):
+    """Returns `shape` as (height, width, channels); ValueError if it is not that of an image."""
+    why = "the network is convolutional; use the dense one for other data"
+    return _shape_of(shape, argument, ("height", "width", "channels"), why)
+
+
+def sequence_shape(shape, argument):
+    """Returns `shape` as (steps, features); ValueError if it is not that of a sequence."""
+    return _shape_of(shape, argument, ("steps", "features"), "the network goes along the steps")
+
+
+def _shape_of(shape, argument, axes, why):
+    shape = positive_shape(shape, argument)
+    if len(shape) != len(axes):
+        raise ValueError(
+            f"`{argument}` must be ({', '.join(axes)}), because {why}. Received: {argument}={shape}"
+        )
+    return shape
+
+
+def grid_size(shape, filters=(64, 128)):
+    """(height, width) of the grid that `grid_encoder` ends in for examples (H, W, C)."""
+    return tuple(math.ceil(n / 2 ** len(filters)) for n in shape[:2])

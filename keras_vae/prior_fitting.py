@@ -1,0 +1,115 @@
+"""Fits a prior to the codes of a trained model."""
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_vae import data_adapters, divergences, inference, metrics, random, replicas
+from keras_vae.part import constructor_arguments
+from keras_vae.trainers import Trainer
+
+_STARTING_CODES = 10_000
+"""Codes from which a prior takes its first guess."""
+
+
+def fit_prior(vae, x, prior, learning_rate, fit_arguments):
+    """Returns a model like `vae` with a prior fitted to q(z|x): `VAE.fit_prior`.
+
+    x is encoded once; then -E_q[log p(z)], the only part of the loss that depends on the prior, is
+    minimised. Nothing of `vae` changes.
+    """
+    arguments = dict(fit_arguments)
+    with vae.strategy_scope():
+        fitted = with_prior(vae, prior)
+    x, y, weights = encoded(vae, x, arguments.pop("y", None), arguments.pop("sample_weight", None))
+    if arguments.get("validation_data") is not None:
+        unpacked = keras.utils.unpack_x_y_sample_weight(arguments["validation_data"])
+        arguments["validation_data"] = encoded(vae, *unpacked)
+    with vae.strategy_scope():
+        fitting = PriorFitting(vae, prior)
+        fitting.compile(keras.optimizers.Adam(learning_rate))
+    start(prior, vae, x)
+    fitting.fit(x, y, sample_weight=weights, **arguments)
+    return fitted
+
+
+def with_prior(vae, prior):
+    """Returns a model of the same class and parts with another prior, compiled like `vae`."""
+    arguments = constructor_arguments(vae) | {"prior": prior}
+    fitted = type(vae)(**arguments)
+    if vae.compiled:
+        fitted.compile_from_config(vae.get_compile_config())
+    return fitted
+
+
+def encoded(vae, x, y=None, sample_weight=None):
+    """(q(z|x) and the condition of each example, a dummy target, sample weights), in memory."""
+    x = data_adapters.for_score(vae, x, y)
+    parts = vae._runners.get(inference.encoded).run(x, verbose=0)
+    weights = parts.pop("weights", None)
+    if sample_weight is not None:
+        weights = data_adapters.as_array(sample_weight, "sample_weight")
+    rows = len(keras.tree.flatten(parts)[0])
+    return parts, np.zeros((rows, 1), "float32"), weights
+
+
+def start(prior, vae, x):
+    """Gives the prior a first guess from codes, where it has one of its own."""
+    first = keras.tree.map_structure(lambda a: ops.convert_to_tensor(a[:_STARTING_CODES]), x["q"])
+    seed = keras.random.SeedGenerator(random.stream(vae.seed, 1))
+    codes = vae.posterior.sample(first, 1, seed)[0]
+    prior.start_from(ops.convert_to_numpy(codes), vae.seed)
+
+
+class PriorFitting(Trainer):
+    """Minimises the KL of encoded examples from a prior, whose weights alone are trained.
+
+    Args:
+        vae: the model, of which nothing changes.
+        prior: a prior that is built.
+    """
+
+    def __init__(self, vae, prior):
+        super().__init__(autocast=False)
+        self.vae, self.prior = vae, prior
+        self.noise = keras.random.SeedGenerator(random.stream(vae.seed, 0))
+        self._kl = metrics.StepMetrics(["loss"], vae.latent_dim)
+        self.built = True
+
+    def call(self, x, training=False):
+        """KL(q(z|x) || p(z)) of each example in nats, (B,)."""
+        posterior, q = self.vae.posterior, x["q"]
+        prior = self.prior.condition_on(x.get("condition"), posterior, self._infer)
+        z = posterior.sample(q, 1, self.noise)
+        return divergences.kl(posterior, q, prior, posterior.log_prob(q, z), prior.log_prob(z))
+
+    def _infer(self, x):
+        return self.vae.posterior(self.vae.encoder(x, training=False))
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        weights = ops.ones_like(y_pred)
+        if sample_weight is not None:
+            weights = weights * ops.cast(sample_weight, weights.dtype)
+        self._kl.means.update_state([y_pred], weights)
+        return replicas.replica_loss(y_pred, weights)
+
+    @property
+    def metrics(self):
+        return [self._kl.means]
+
+    @property
+    def iteration_snapshot(self):
+        return self._kl.iteration_snapshot
+
+    @property
+    def trainable_variables(self):
+        return self.prior.trainable_variables
+
+    @property
+    def trainable_weights(self):
+        return self.prior.trainable_weights
+
+    @property
+    def non_trainable_variables(self):
+        trained = set(map(id, self.trainable_variables))
+        return [v for v in self.variables if id(v) not in trained]

@@ -1,0 +1,52 @@
+"""The penalty that binds features to their codes."""
+
+from keras import ops
+
+from keras_vae.part import register
+from keras_vae.penalties import Penalty
+from keras_vae.quantized.vector import VectorQuantizer
+
+
+@register
+class Commitment(Penalty):
+    """The squared distance of the features from their codes, summed over an example.
+
+    Pulls the encoder to the codes it uses. Where the codebook is learned (`decay=None`), the same
+    distance with weight 1 pulls the codes to the features.
+
+    Args:
+        weight: a non-negative number or a schedule; 0.25 in the paper.
+
+    Example: `VAE(…, posterior=VectorQuantizer(49), penalties=[Commitment()])`.
+
+    Reference: van den Oord et al. (arXiv:1711.00937), equation 3.
+    """
+
+    def __init__(self, weight=0.25, **kwargs):
+        super().__init__(weight, **{"name": "commitment", **kwargs})
+
+    def check_model(self, vae):
+        if not isinstance(vae.posterior, VectorQuantizer):
+            raise ValueError(
+                "`penalties` with a Commitment must go with the posterior VectorQuantizer, whose "
+                f"features it binds. Received: posterior={type(vae.posterior).__name__}"
+            )
+
+    def loss(self, terms, step):
+        learning = 0.0
+        if terms.posterior.decay is None:
+            features = ops.stop_gradient(terms.q["features"])
+            learning = self._distance(features, self._codes(terms))
+        return super().loss(terms, step) + learning
+
+    def value(self, terms):
+        return self._distance(terms.q["features"], ops.stop_gradient(self._codes(terms)))
+
+    def _codes(self, terms):
+        posterior, features = terms.posterior, terms.q["features"]
+        if posterior.decay is None:  # with a gradient to the codebook
+            return posterior.vectors(posterior.nearest(features))
+        return ops.reshape(terms.z[0], ops.shape(features))
+
+    def _distance(self, a, b):
+        return ops.sum(ops.square(a - b), axis=(1, 2))

@@ -1,0 +1,157 @@
+"""Runs a function of a model over any data in batches: eagerly, or with Keras' predict."""
+
+import functools
+import operator
+import warnings
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_vae import batch as batches
+from keras_vae import data_adapters, inference, replicas
+
+_map = keras.tree.map_structure
+
+BATCH_SIZE = 128
+"""Default batch size for arrays."""
+_BATCHES_A_PART = 50  # of what `predict` computes at a time
+
+
+class Function(keras.Model):
+    """`function(vae, batch)` as a model, for Keras' batching, progress bar and strategies."""
+
+    def __init__(self, vae, function):
+        super().__init__(dtype="float32", autocast=False)
+        self.vae, self.function = vae, function
+        self.built = True
+
+    def call(self, x, training=False):
+        return self.function(self.vae, self.unpack(x))
+
+    def unpack(self, x):
+        return batches.unpack(x, self.vae.likelihood, self.vae.condition_dim)
+
+
+class CheckedFunction(Function):
+    """The same, in a tuple with `good`: whether each example has no bad values, (B,).
+
+    Of a batch with a `target` it must lie in the support; what is only encoded must be finite.
+    """
+
+    def call(self, x, training=False):
+        batch = self.unpack(x)
+        outputs = self.function(self.vae, batch)
+        if not (isinstance(x, dict) and "target" in x):
+            return outputs, inference.finite_input(self.vae, batch)
+        edge = self.vae.likelihood.to_edge(batch.target)  # as it is scored
+        return outputs, self.vae._is_good(batch._replace(target=edge))
+
+
+class Runner:
+    """Runs `function(vae, batch)` over arrays and pipelines.
+
+    Args:
+        vae: the model.
+        function: returns a tensor, or a dict of them, with a row for each example.
+    """
+
+    def __init__(self, vae, function):
+        self.vae, self.function = vae, function
+        self.model = self._made(Function)
+
+    def _made(self, kind):
+        with self.vae.strategy_scope():
+            return kind(self.vae, self.function)
+
+    @functools.cached_property
+    def checked(self):
+        return self._made(CheckedFunction)
+
+    def run(self, x, batch_size=None, compiled=False, **options):
+        """Returns the NumPy output (or dict of them) for checked arrays or a pipeline.
+
+        What fills no batch is computed eagerly: a graph for it takes longer than the work. With
+        `compiled` one small batch has a graph too.
+        """
+        if not data_adapters.in_memory(x):
+            return self._run_pipeline(x, **options)
+        rows, shards = data_adapters.rows_of(x), replicas.shards()
+        batch_size = batch_size or BATCH_SIZE
+        if shards > 1:  # equal parts for all devices
+            return self._run_filled(x, rows, batch_size, shards, **options)
+        if rows <= batch_size and not compiled:
+            return self._eagerly(_rows(x, slice(None)))
+        predict = functools.partial(self.model.predict, batch_size=batch_size, **options)
+        on_jax = keras.backend.backend() == "jax"  # where each call moves all variables
+        if any(options.values()):  # such as one progress bar
+            return predict(_rows(x, slice(None)))
+        if on_jax or self.vae.strategy is not None:
+            return _in_parts(x, rows, _BATCHES_A_PART * batch_size, predict, predict)
+        size = min(rows, batch_size)
+        return _in_parts(x, rows, size, self.model.predict_on_batch, self._eagerly)
+
+    def _run_pipeline(self, x, callbacks=None, **options):
+        """Raises ValueError if a batch held bad values, once all have run."""
+        callbacks = [data_adapters.OutputCheck(), *keras.tree.flatten(callbacks or [])]
+        with warnings.catch_warnings():  # of a generator that ends, as it should here
+            warnings.filterwarnings("ignore", message="Your input ran out of data")
+            return self.checked.predict(x, callbacks=callbacks, **options)[0]
+
+    def _eagerly(self, x):
+        return _map(ops.convert_to_numpy, self.model(x, training=False))
+
+    def _run_filled(self, x, rows, batch_size, shards, **options):
+        x = _map(lambda a: data_adapters.with_more_rows(a, -rows % shards), x)
+        outputs = self.model.predict(x, batch_size=batch_size + -batch_size % shards, **options)
+        return _map(lambda a: a[:rows], outputs)
+
+
+def _rows(x, own):
+    """The same rows of all arrays; those in a file or a sparse matrix are read here."""
+    return _map(operator.itemgetter(own), x)
+
+
+def _in_parts(x, rows, size, function, for_the_rest):
+    """What `function` gives for `size` rows at a time, put in place.
+
+    `predict` keeps a large output three times, and has a pipeline that small models wait for.
+    """
+    outputs = None
+    for start in range(0, rows, size):
+        own = slice(start, start + size)
+        found = (function if start + size <= rows else for_the_rest)(_rows(x, own))
+        if outputs is None:
+            outputs = _map(lambda a: np.empty((rows, *a.shape[1:]), a.dtype), found)
+        for whole, values in zip(*map(keras.tree.flatten, (outputs, found)), strict=True):
+            whole[own] = values
+    return outputs
+
+
+class Runners:
+    """Runners made on demand, and made anew where the model's variables have changed.
+
+    No list or dict of the VAE's own: Keras would save its content.
+    """
+
+    def __init__(self, vae):
+        self.vae, self.made, self.variables = vae, {}, None
+
+    def get(self, function, *arguments):
+        """Returns the `Runner` of `function(vae, batch, *arguments)`."""
+        variables = tuple(map(id, self.vae.variables))  # others after quantize or enable_lora
+        if variables != self.variables:
+            self.made, self.variables = {}, variables
+        key = (function, *arguments)
+        if key not in self.made:
+            call = functools.partial(_call, function, arguments)
+            self.made[key] = Runner(self.vae, call)
+        return self.made[key]
+
+    def clear(self):
+        """Forgets all, as after `compile`."""
+        self.made = {}
+
+
+def _call(function, arguments, vae, batch):
+    return function(vae, batch, *arguments)

@@ -1,0 +1,43 @@
+"""The commands. Each imports what it runs when it is called; its docstring is its help."""
+
+
+def train(arguments):
+    """Trains, and leaves model, history, logs and pictures in the output folder."""
+    from keras_vae.cli.train import train
+
+    train(arguments)
+
+
+def evaluate(arguments):
+    """Prints the logs of the test set, in nats per example; writes a report on request."""
+    from keras_vae.cli.evaluate import evaluate
+
+    evaluate(arguments)
+
+
+def generate(arguments):
+    """Writes new examples as a picture or an array."""
+    from keras_vae.cli.generate import generate
+
+    generate(arguments)
+
+
+def reconstruct(arguments):
+    """Writes test examples and their reconstructions, as a picture or an array."""
+    from keras_vae.cli.reconstruct import reconstruct
+
+    reconstruct(arguments)
+
+
+def encode(arguments):
+    """Writes the codes of the test set: one row an example, the label last if there is one."""
+    from keras_vae.cli.encode import encode
+
+    encode(arguments)
+
+
+def export(arguments):
+    """Writes a model for TF Serving, ONNX Runtime or LiteRT."""
+    from keras_vae.cli.export import export
+
+    export(arguments)

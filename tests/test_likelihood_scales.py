@@ -1,0 +1,143 @@
+"""Scales that are learned or estimated: where they start, how low they go, and their files."""
+
+import pathlib
+
+import keras
+import numpy as np
+import pytest
+from checks import small_vae
+from keras import ops
+from scipy import stats
+
+import keras_vae
+from keras_vae import likelihoods
+
+DATA = pathlib.Path(__file__).parent / "data"
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(4, 5)).astype("float32")
+RAW = RNG.normal(size=(3, 4, 5)).astype("float32")  # 3 draws
+MASK = RNG.random((4, 5)) > 0.4
+WEIGHTS = np.float32([1, 2, 0, 0.5])
+KINDS = [
+    (likelihoods.Normal, 2, lambda x, raw, scale: stats.norm.logpdf(x, raw, scale)),
+    (likelihoods.Laplace, 1, lambda x, raw, scale: stats.laplace.logpdf(x, raw, scale)),
+]
+
+
+def built(likelihood, shape=(None, 5)):
+    likelihood.build(shape)
+    return likelihood
+
+
+def first_scale(power, axis=None, mask=None):
+    """The weighted mean error of all draws."""
+    seen = np.ones_like(X) if mask is None else mask
+    weights = np.broadcast_to(seen * WEIGHTS[:, None], RAW.shape)
+    error = np.abs(X - RAW) ** power
+    return np.average(error, axis=axis, weights=weights) ** (1 / power)
+
+
+def scale_of(likelihood):
+    return np.exp(ops.convert_to_numpy(likelihood.current_log_scale()))
+
+
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("scale", ["shared", "per_feature", "optimal"])
+@pytest.mark.parametrize(("cls", "power", "truth"), KINDS)
+def test_a_scale_starts_from_the_errors_of_the_first_batch(cls, power, truth, scale, masked):
+    mask = MASK if masked else None
+    likelihood = built(cls(scale))
+    value = likelihood.training_log_prob(X, RAW, WEIGHTS, mask)
+    expected = first_scale(power, (0, 1) if scale == "per_feature" else None, mask)
+    np.testing.assert_allclose(scale_of(likelihood), expected, rtol=1e-5)
+    features = truth(X, RAW, expected) * (1 if mask is None else mask)
+    np.testing.assert_allclose(value, features.sum(-1), rtol=1e-4)
+    np.testing.assert_allclose(likelihood.log_prob(X, RAW, mask), value, rtol=1e-5)
+
+
+@pytest.mark.parametrize("scale", ["shared", "per_feature"])
+@pytest.mark.parametrize(("cls", "power", "truth"), KINDS)
+def test_only_the_first_batch_with_weight_starts_a_learned_scale(cls, power, truth, scale):
+    likelihood = built(cls(scale))
+    likelihood.training_log_prob(X, RAW, np.zeros(4, "float32"))
+    np.testing.assert_array_equal(scale_of(likelihood), np.ones_like(scale_of(likelihood)))
+    likelihood.training_log_prob(X, RAW, WEIGHTS)
+    started = scale_of(likelihood)
+    likelihood.training_log_prob(100 * X, RAW, WEIGHTS)
+    np.testing.assert_array_equal(scale_of(likelihood), started)
+    likelihood.log_scale.assign(likelihood.log_scale + 0.3)
+    np.testing.assert_allclose(scale_of(likelihood), started * np.exp(0.3), rtol=1e-5)
+
+
+def test_a_scale_that_was_set_is_left_alone():
+    likelihood = built(likelihoods.Normal("shared"))
+    likelihood.log_scale.assign(np.log(0.3))
+    likelihood.training_log_prob(X, RAW, WEIGHTS)
+    np.testing.assert_allclose(scale_of(likelihood), 0.3, rtol=1e-5)
+
+
+def test_a_batch_that_is_not_finite_starts_nothing():
+    likelihood = built(likelihoods.Normal("per_feature"))
+    likelihood.training_log_prob(np.full_like(X, np.nan), RAW, WEIGHTS)
+    likelihood.training_log_prob(X, RAW, WEIGHTS)
+    np.testing.assert_allclose(scale_of(likelihood), first_scale(2, (0, 1)), rtol=1e-5)
+
+
+def test_a_feature_that_no_row_has_starts_from_the_others():
+    likelihood, mask = built(likelihoods.Laplace("per_feature")), np.ones((4, 5), bool)
+    mask[:, 2] = False
+    likelihood.training_log_prob(X, RAW, WEIGHTS, mask)
+    np.testing.assert_allclose(scale_of(likelihood)[2], first_scale(1, None, mask), rtol=1e-5)
+
+
+def test_the_steps_of_a_sequence_share_a_scale_for_each_feature():
+    likelihood = built(likelihoods.Normal("per_feature"), (None, 1, 2))
+    x = RNG.normal(size=(4, 7, 2)).astype("float32") * np.float32([1, 10])
+    likelihood.training_log_prob(x, np.zeros((1, 4, 7, 2), "float32"), np.ones(4, "float32"))
+    expected = np.sqrt((x**2).mean((0, 1)))[None]
+    np.testing.assert_allclose(scale_of(likelihood), expected, rtol=1e-5)
+
+
+def test_the_scale_of_a_feature_stays_above_a_hundredth_of_its_spread():
+    x = (RNG.normal(size=(64, 3)) * [1, 100, 0] + [0, 1e3, 7]).astype("float32")
+    raw = np.zeros((1, 64, 3), "float32")
+    likelihood = built(likelihoods.Normal("per_feature"), (None, 3))
+    likelihood.training_log_prob(x, raw, np.ones(64, "float32"))
+    floor = 0.01 * np.array([*x.std(0)[:2], 7.0])  # the last is constant
+    np.testing.assert_allclose(np.exp(likelihood.log_floor), floor, rtol=1e-3)
+    likelihood.log_scale.assign([-1e4] * 3)
+    assert np.all(scale_of(likelihood) > 0.999 * floor)
+    assert np.all(scale_of(likelihood) < 1.7 * floor)
+
+
+@pytest.mark.filterwarnings("ignore:`x` has columns")
+@pytest.mark.parametrize("likelihood", [likelihoods.Normal, likelihoods.Laplace])
+def test_a_model_trains_from_the_first_errors_and_a_file_keeps_the_start(likelihood, tmp_path):
+    vae = small_vae((5,), likelihood=likelihood("shared"))
+    x = 100.0 * RNG.normal(size=(32, 5)).astype("float32")
+    vae.fit(x, batch_size=8, epochs=1, verbose=0)
+    scale = scale_of(vae.likelihood)
+    assert scale > 40
+    assert ops.convert_to_numpy(vae.likelihood.started) == 1
+    vae.save(tmp_path / "vae.keras")
+    loaded = keras_vae.load_model(tmp_path / "vae.keras")
+    np.testing.assert_array_equal(scale_of(loaded.likelihood), scale)
+
+
+def test_a_file_whose_scales_started_from_1_still_loads():
+    vae = keras_vae.load_model(DATA / "format_1_scales.keras")
+    with np.load(DATA / "format_1_scales.npz") as expected:
+        found = [np.ravel(part.current_log_scale()) for part in vae.likelihood.likelihoods]
+        np.testing.assert_allclose(np.concatenate(found), expected["log_scales"], rtol=1e-6)
+        vae.fit(expected["x"], verbose=0)
+    found = [np.ravel(part.current_log_scale()) for part in vae.likelihood.likelihoods]
+    assert np.abs(np.concatenate(found)).max() < 0.7  # goes on from there
+
+
+def test_a_constant_column_does_not_ruin_the_others():
+    keras.utils.set_random_seed(0)
+    x = np.random.default_rng(0).normal(size=(500, 5)).astype("float32")
+    x[:, 4] = 0
+    vae = keras_vae.recipes.vae((5,), 2, likelihood=likelihoods.Normal("per_feature"))
+    vae.compile(keras.optimizers.Adam(1e-2))
+    assert max(vae.fit(x, epochs=30, batch_size=100, verbose=0).history["loss"][10:]) < 50
