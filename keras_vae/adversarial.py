@@ -5,14 +5,19 @@ is a penalty of the VAE. One backward pass serves both: the penalty holds the di
 weights fixed, the discriminator's loss the codes, and `TwoOptimizers` gives each network its own.
 """
 
+from collections.abc import Sequence
+from typing import Any, Self
+
 import keras
 from keras import ops
 
 from keras_vae import replicas
 from keras_vae.metrics import WeightedMeans
 from keras_vae.model import VAE
+from keras_vae.objectives import LossTerms
 from keras_vae.part import register
 from keras_vae.penalties import Penalty, check_one_prior
+from keras_vae.typing import ScheduledNumber, Tensor
 
 
 class Adversary(Penalty):
@@ -24,7 +29,9 @@ class Adversary(Penalty):
         weight: a non-negative number or a schedule of the optimizer's steps.
     """
 
-    def __init__(self, discriminator, weight=1.0, **kwargs):
+    def __init__(
+        self, discriminator: keras.Model, weight: ScheduledNumber = 1.0, **kwargs: Any
+    ) -> None:
         super().__init__(weight, **kwargs)
         if not (getattr(discriminator, "built", False) and _is_logit(discriminator)):
             raise ValueError(
@@ -37,7 +44,15 @@ class Adversary(Penalty):
             variable.of_discriminator = True
         self.means = WeightedMeans(f"discriminator_{name}" for name in ("loss", "accuracy"))
 
-    def check_model(self, vae):
+    def check_model(self, vae: "VAE") -> None:
+        """Refuses a model that does not train the discriminator, or has other codes.
+
+        Args:
+            vae: the built model.
+
+        Raises:
+            ValueError: if the model is no `AdversarialVAE`, or its codes have another length.
+        """
         if not isinstance(vae, AdversarialVAE):
             raise ValueError(
                 "`penalties` with a discriminator must be given to an `AdversarialVAE`, which "
@@ -50,25 +65,48 @@ class Adversary(Penalty):
                 f"{self.discriminator.input_shape}"
             )
 
-    def value(self, terms):
+    def value(self, terms: LossTerms) -> Tensor:
         network = self.discriminator
         fixed = [ops.stop_gradient(variable) for variable in network.trainable_variables]
         others = [ops.convert_to_tensor(v) for v in network.non_trainable_variables]
         logits, _ = network.stateless_call(fixed, others, terms.z[0], training=False)
         return self.penalty_of_logits(ops.cast(logits[:, 0], "float32"))
 
-    def penalty_of_logits(self, logits):
-        """The penalty of codes, (B,), from their logits (B,)."""
+    def penalty_of_logits(self, logits: Tensor) -> Tensor:
+        """Computes the penalty of codes.
+
+        Args:
+            logits: what the discriminator says of the codes, (B,).
+
+        Returns:
+            Tensor (B,).
+        """
         raise NotImplementedError
 
-    def reference(self, codes, weights, terms):
-        """What codes are compared with, (N, D), from the codes (N, D) of all replicas."""
+    def reference(self, codes: Tensor, weights: Tensor, terms: LossTerms) -> Tensor:
+        """Returns what the codes are compared with.
+
+        Args:
+            codes: the codes of all replicas, (N, D).
+            weights: their sample weights, (N,).
+            terms: what the step knows of the batch.
+
+        Returns:
+            Tensor (N, D).
+        """
         raise NotImplementedError
 
-    def discriminator_loss(self, terms, training):
-        """This replica's share of the mean cross-entropy of the discriminator; updates the logs.
+    def discriminator_loss(self, terms: LossTerms, training: bool) -> Tensor:
+        """Computes the mean cross-entropy of the discriminator, and updates the logs.
 
         The codes, with their sample weights, count as much as the reference.
+
+        Args:
+            terms: what the step knows of the batch.
+            training: whether this is a training step.
+
+        Returns:
+            This replica's share of the loss; the shares of all replicas add up to it.
         """
         codes, weights = terms.z[0], terms.weights
         everyone = replicas.all_gather(codes), replicas.all_gather(weights)
@@ -76,7 +114,7 @@ class Adversary(Penalty):
         own = first + ops.arange(ops.shape(codes)[0])
         reference = ops.take(self.reference(*everyone, terms), own, axis=0)
         both = ops.stop_gradient(ops.concatenate([codes, reference]))
-        labels = ops.concatenate([ones, 0.0 * ones])
+        labels = ops.concatenate([ones, ops.zeros_like(ones)])
         weights = ops.concatenate([weights, ones * replicas.mean(weights, ones)])
         logits = ops.cast(self.discriminator(both, training=training)[:, 0], "float32")
         values = ops.softplus(logits) - labels * logits
@@ -93,7 +131,9 @@ class TotalCorrelationAdversary(Adversary):
     Needs no data-set size and no density of the posterior. With sample weights, dimensions are
     first resampled by them.
 
-    Args: as of `Adversary`; the weight is the gamma of the paper.
+    Args:
+        discriminator: as of `Adversary`.
+        weight: as of `Adversary`; the gamma of the paper.
 
     Example: `AdversarialVAE(…, penalties=[TotalCorrelationAdversary(networks.discriminator(10))])`.
 
@@ -102,13 +142,15 @@ class TotalCorrelationAdversary(Adversary):
     at once, on one.
     """
 
-    def __init__(self, discriminator, weight=1.0, **kwargs):
+    def __init__(
+        self, discriminator: keras.Model, weight: ScheduledNumber = 1.0, **kwargs: Any
+    ) -> None:
         super().__init__(discriminator, weight, **{"name": "total_correlation", **kwargs})
 
-    def penalty_of_logits(self, logits):
+    def penalty_of_logits(self, logits: Tensor) -> Tensor:
         return logits
 
-    def reference(self, codes, weights, terms):
+    def reference(self, codes: Tensor, weights: Tensor, terms: LossTerms) -> Tensor:
         noise = keras.random.uniform(ops.shape(codes), seed=terms.seed)  # the same on all replicas
         offset = keras.random.uniform((), seed=terms.seed)
         rows = ops.take(codes, _resampled(weights, offset), axis=0)
@@ -122,7 +164,8 @@ class PriorAdversary(Adversary):
     With `ELBO(beta=0.0)` this is the adversarial autoencoder, or WAE-GAN. Where the discriminator
     cannot tell, the penalty is log 2 nats.
 
-    Args: as of `Adversary`.
+    Args:
+        discriminator, weight: as of `Adversary`.
 
     Example: `AdversarialVAE(…, penalties=[PriorAdversary(networks.discriminator(8), 10.0)])`.
 
@@ -131,17 +174,19 @@ class PriorAdversary(Adversary):
     networks take turns; here both step at once.
     """
 
-    def __init__(self, discriminator, weight=1.0, **kwargs):
+    def __init__(
+        self, discriminator: keras.Model, weight: ScheduledNumber = 1.0, **kwargs: Any
+    ) -> None:
         super().__init__(discriminator, weight, **{"name": "adversarial_loss", **kwargs})
 
-    def check_model(self, vae):
+    def check_model(self, vae: "VAE") -> None:
         super().check_model(vae)
         check_one_prior(self, vae.prior)
 
-    def penalty_of_logits(self, logits):
+    def penalty_of_logits(self, logits: Tensor) -> Tensor:
         return ops.softplus(logits)
 
-    def reference(self, codes, weights, terms):
+    def reference(self, codes: Tensor, weights: Tensor, terms: LossTerms) -> Tensor:
         return terms.prior.sample(ops.shape(codes)[0], terms.seed)
 
 
@@ -164,33 +209,44 @@ class AdversarialVAE(VAE):
     """
 
     @property
-    def adversary(self):
-        """The one penalty with a discriminator."""
-        found = [part for part in self.penalties if isinstance(part, Adversary)]
-        if len(found) != 1:
-            raise ValueError(
-                "`penalties` must have exactly one Adversary, whose discriminator the second "
-                f"optimizer trains; without one, use `VAE`. Received: penalties={self.penalties}"
-            )
-        return found[0]
+    def adversary(self) -> Adversary:
+        """Returns the one penalty with a discriminator."""
+        return _only_adversary(self.penalties)
 
     def _check_parts(self):
-        self.adversary  # noqa: B018 (must be there)
+        _only_adversary(self.penalties)
         super()._check_parts()
 
-    def compile(self, optimizer="rmsprop", discriminator_optimizer=None, **kwargs):
-        """As in `keras.Model`, without a loss.
+    def compile(  # type: ignore[override]  # the second optimizer takes the place of the loss
+        self,
+        optimizer: keras.optimizers.Optimizer | str = "rmsprop",
+        discriminator_optimizer: keras.optimizers.Optimizer | str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Configures training, as `VAE.compile` does.
 
         Args:
-            optimizer: of the VAE.
-            discriminator_optimizer: by default Adam(1e-4, beta_1=0.5, beta_2=0.9). A loss scale,
-                as in mixed precision, is that of `optimizer` for both.
+            optimizer: the optimizer of the VAE, or its name.
+            discriminator_optimizer: the optimizer of the discriminator, by default
+                Adam(1e-4, beta_1=0.5, beta_2=0.9). A loss scale, as in mixed precision, is that of
+                `optimizer` for both.
+            kwargs: the other arguments of `VAE.compile`.
         """
         pair = paired(keras.optimizers.get(optimizer), discriminator_optimizer)
         super().compile(pair, **kwargs)
 
     def _opponents_share(self, terms, training):
         return self.adversary.discriminator_loss(terms, training)
+
+
+def _only_adversary(penalties):
+    found = [part for part in penalties if isinstance(part, Adversary)]
+    if len(found) != 1:
+        raise ValueError(
+            "`penalties` must have exactly one Adversary, whose discriminator the second "
+            f"optimizer trains; without one, use `VAE`. Received: penalties={penalties}"
+        )
+    return found[0]
 
 
 @register
@@ -200,13 +256,28 @@ class TwoOptimizers(keras.optimizers.Optimizer):
     `AdversarialVAE.compile` makes it. Learning rate and iterations are those of the first.
     """
 
-    def __init__(self, optimizer, discriminator_optimizer, name="two_optimizers"):
+    def __init__(
+        self,
+        optimizer: keras.optimizers.Optimizer,
+        discriminator_optimizer: keras.optimizers.Optimizer,
+        name: str = "two_optimizers",
+    ) -> None:
         super().__init__(learning_rate=0.0, name=name)
         self.optimizer = optimizer
         self.discriminator_optimizer = discriminator_optimizer
 
-    def split(self, gradients, variables):
-        """[(optimizer, its gradients, their variables)], for those that have any."""
+    def split(
+        self, gradients: Sequence[Any], variables: Sequence[Any]
+    ) -> list[tuple[keras.optimizers.Optimizer, list[Any], list[Any]]]:
+        """Splits gradients between the two optimizers.
+
+        Args:
+            gradients: one for each variable.
+            variables: weights of the model.
+
+        Returns:
+            A list of tuples (optimizer, its gradients, their variables), for those that have any.
+        """
         pairs = list(zip(gradients, variables, strict=True))
         groups = []
         for optimizer, wanted in ((self.optimizer, False), (self.discriminator_optimizer, True)):
@@ -215,7 +286,7 @@ class TwoOptimizers(keras.optimizers.Optimizer):
                 groups.append((optimizer, *map(list, zip(*own, strict=True))))
         return groups
 
-    def build(self, variables):
+    def build(self, variables: Sequence[keras.Variable]) -> None:
         if self.built:
             return
         super().build(variables)
@@ -224,46 +295,66 @@ class TwoOptimizers(keras.optimizers.Optimizer):
             optimizer.build(own)
 
     @property
-    def variables(self):
+    def variables(self) -> list[keras.Variable]:
         parts = (self.optimizer, self.discriminator_optimizer)
         return [*super().variables, *(v for part in parts for v in part.variables)]
 
-    def apply(self, grads, trainable_variables=None):
+    def apply(
+        self, grads: Sequence[Tensor], trainable_variables: Sequence[keras.Variable] | None = None
+    ) -> None:
         variables = trainable_variables or self.trained
         self.build(list(variables))
         for optimizer, gradients, own in self.split(grads, variables):
             optimizer.apply(gradients, own)
 
     @property
-    def learning_rate(self):
+    def learning_rate(self) -> Any:
         return self.optimizer.learning_rate
 
     @learning_rate.setter
-    def learning_rate(self, learning_rate):
+    def learning_rate(self, learning_rate: Any) -> None:
         self.optimizer.learning_rate = learning_rate
 
     @property
-    def iterations(self):
+    def iterations(self) -> keras.Variable:
         return self.optimizer.iterations
 
-    def finalize_variable_values(self, var_list):
+    def finalize_variable_values(self, var_list: Sequence[keras.Variable]) -> None:
         for optimizer, _, own in self.split(var_list, var_list):
             optimizer.finalize_variable_values(own)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         parts = (self.optimizer, self.discriminator_optimizer)
         first, second = map(keras.saving.serialize_keras_object, parts)
         return {"optimizer": first, "discriminator_optimizer": second, "name": self.name}
 
     @classmethod
-    def from_config(cls, config, custom_objects=None):
+    def from_config(
+        cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None
+    ) -> Self:
         keys = ("optimizer", "discriminator_optimizer")
         parts = {key: keras.saving.deserialize_keras_object(config[key]) for key in keys}
         return cls(**{**config, **parts})
 
 
-def paired(optimizer, discriminator_optimizer=None):
-    """`TwoOptimizers` of the two, inside the loss scaling of the first where it has one."""
+def paired(
+    optimizer: keras.optimizers.Optimizer,
+    discriminator_optimizer: keras.optimizers.Optimizer | str | None = None,
+) -> keras.optimizers.Optimizer:
+    """Returns `TwoOptimizers` of the two, inside the loss scaling of the first where it has one.
+
+    Args:
+        optimizer: the optimizer of the VAE.
+        discriminator_optimizer: that of the discriminator, or its name; by default
+            Adam(1e-4, beta_1=0.5, beta_2=0.9).
+
+    Returns:
+        An optimizer; `optimizer` itself if it is such a pair already.
+
+    Raises:
+        ValueError: if `discriminator_optimizer` is `optimizer`, or one of them scales the loss in a
+            way that the pair cannot follow.
+    """
     scaling = keras.optimizers.LossScaleOptimizer
     if isinstance(getattr(optimizer, "inner_optimizer", optimizer), TwoOptimizers):
         return optimizer  # as loaded

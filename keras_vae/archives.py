@@ -6,15 +6,17 @@ import math
 import pathlib
 import re
 import zipfile
+from typing import Any
 
 import keras
 
 from keras_vae import keras_compat
+from keras_vae.typing import FilePath
 
 CONFIG, WEIGHTS = "config.json", "model.weights.h5"
 
 
-def check_archive(path, custom_objects=None):
+def check_archive(path: FilePath, custom_objects: dict[str, Any] | None = None) -> None:
     """Refuses a `.keras` file that reaches outside itself, or grows when it is unpacked or loaded.
 
     Args:
@@ -33,8 +35,8 @@ def check_archive(path, custom_objects=None):
         _check_content(archive.read(CONFIG), archive.read(WEIGHTS), custom_objects)
 
 
-def check_folder(path, custom_objects=None):
-    """As `check_archive`, for a folder that was saved with `zipped=False`."""
+def check_folder(path: FilePath, custom_objects: dict[str, Any] | None = None) -> None:
+    """Refuses a folder that was saved with `zipped=False`, as `check_archive` does a file."""
     config, weights = ((pathlib.Path(path) / name).read_bytes() for name in (CONFIG, WEIGHTS))
     _check_content(config, weights, custom_objects)
 
@@ -56,7 +58,7 @@ def _check_content(config, weights, custom_objects):
         )
 
 
-def declared_bytes(config: dict, custom_objects=None) -> int | None:
+def declared_bytes(config: dict, custom_objects: dict[str, Any] | None = None) -> int | None:
     """Returns the bytes of the variables that a config declares; allocates none of them.
 
     LoRA's weights, metrics and seeds count too, though they are not in the file. Where a layer

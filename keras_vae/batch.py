@@ -1,9 +1,14 @@
 """One batch of a step, unpacked once."""
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import keras
 from keras import ops
+
+from keras_vae.typing import Tensor
+
+if TYPE_CHECKING:
+    from keras_vae.likelihoods import Likelihood
 
 
 class Batch(NamedTuple):
@@ -20,12 +25,14 @@ class Batch(NamedTuple):
     weights: Any = None
     """Sample weights (B,) that a pipeline gives to a method that scores, or None."""
 
-    def tensors(self):
-        """The fields that there are, as a dict."""
+    def tensors(self) -> dict[str, Tensor]:
+        """Returns the fields that there are, as a dict."""
         return {name: value for name, value in self._asdict().items() if value is not None}
 
 
-def unpack(data, likelihood, condition_dim=None):
+def unpack(
+    data: Tensor | dict[str, Tensor], likelihood: "Likelihood", condition_dim: int | None = None
+) -> Batch:
     """Returns the `Batch` of what a pipeline yields.
 
     Args:
@@ -33,6 +40,9 @@ def unpack(data, likelihood, condition_dim=None):
             there are such. A condition of class indices becomes one-hot vectors.
         likelihood: fills the missing values of x.
         condition_dim: C.
+
+    Returns:
+        A `Batch`; its target is float32, and so is x, unless it holds integers.
     """
     parts = data if isinstance(data, dict) else {"x": data}
     x, mask, condition = as_float(parts["x"]), parts.get("mask"), parts.get("condition")
@@ -46,16 +56,23 @@ def unpack(data, likelihood, condition_dim=None):
     return Batch(x, target, condition, mask, parts.get("weights"))
 
 
-def as_float(x):
-    """Floating-point numbers as float32, whose range no data exceed; integers as they are."""
+def as_float(x: Tensor) -> Tensor:
+    """Returns floating-point numbers as float32, whose range no data exceed; integers stay."""
     x = ops.convert_to_tensor(x)
     return ops.cast(x, "float32") if "float" in keras.backend.standardize_dtype(x.dtype) else x
 
 
-def vectors(condition, condition_dim):
-    """Class indices (B,) as one-hot vectors (B, C), vectors as they are, both float32.
+def vectors(condition: Tensor, condition_dim: int | None) -> Tensor:
+    """Returns class indices as one-hot vectors, and vectors as they are.
 
     Of a class that is none of the C the vector is NaN, so that the step counts it as a bad value.
+
+    Args:
+        condition: class indices (B,), or vectors (B, C).
+        condition_dim: C; None only if `condition` holds vectors.
+
+    Returns:
+        Tensor (B, C), float32.
     """
     if len(condition.shape) > 1:
         return ops.cast(condition, "float32")

@@ -18,7 +18,7 @@ from keras_vae.priors import (
 )
 from keras_vae.typing import Params, Tensor
 
-_CLOSED_FORMS = {}
+_CLOSED_FORMS: dict[tuple[type, type], Callable] = {}
 
 _DENSITY = {"log_prob", "log_prob_per_dim", "sample_and_log_prob"}
 """Methods that say what the density is: with one of them overridden, a closed form may be wrong."""
@@ -96,7 +96,7 @@ def _find(posterior_class: type, prior_class: type) -> Callable | None:
     """Returns the closed form of the nearest pair of classes, or None."""
     pairs = itertools.product(_same_density(posterior_class), _same_density(prior_class))
     steps = {(q, p): i + j for (i, q), (j, p) in pairs if (q, p) in _CLOSED_FORMS}
-    return _CLOSED_FORMS[min(steps, key=steps.get)] if steps else None
+    return _CLOSED_FORMS[min(steps, key=steps.__getitem__)] if steps else None
 
 
 def _same_density(cls: type) -> list[tuple[int, type]]:

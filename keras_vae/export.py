@@ -8,12 +8,17 @@ import functools
 import pathlib
 import tempfile
 import warnings
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
 
 from keras_vae import inference, keras_compat, saving
 from keras_vae.batch import unpack, vectors
+from keras_vae.typing import FilePath, Tensor
+
+if TYPE_CHECKING:
+    from keras_vae.model import VAE
 
 FORMATS = {"tf_saved_model": "", "onnx": ".onnx", "litert": ".tflite"}
 """Names, as those of Keras, and the ends of their files."""
@@ -34,7 +39,15 @@ COMPONENTS = {
 """The endpoints of each component, as functions of (vae, batch)."""
 
 
-def export(vae, filepath, format, component, quantize, representative_data, verbose):
+def export(
+    vae: "VAE",
+    filepath: FilePath,
+    format: str,
+    component: str,
+    quantize: str | None,
+    representative_data: Any,
+    verbose: bool,
+) -> None:
     """Writes the file or folder, whole or not at all: `VAE.export`."""
     _check(vae, filepath, format, component, quantize, representative_data)
     with _in_float32(vae):
@@ -85,13 +98,13 @@ def _write_onnx(vae, file, name, component):
 class _Exported(keras.Model):
     """A function of a list of tensors, and the layers whose variables it uses."""
 
-    def __init__(self, parts, function):
+    def __init__(self, parts, function) -> None:
         super().__init__(name="exported", dtype="float32")
         self.encoder, self.posterior, self.prior, self.decoder, self.likelihood = parts
         self.function = function
         self.built = True
 
-    def call(self, inputs):
+    def call(self, inputs: list[Tensor]) -> Tensor:
         return self.function(*inputs)
 
 
@@ -104,7 +117,7 @@ def _know_erfc():
     @tf_op("Erfc")
     class Erfc:
         @classmethod
-        def version_9(cls, ctx, node, **kwargs):
+        def version_9(cls, ctx: Any, node: Any, **kwargs: Any) -> None:
             (x,), (output,) = node.input, node.output
             dtype, shape = ctx.get_dtype(output), ctx.get_shape(output)
             ctx.remove_node(node.name)
@@ -233,11 +246,6 @@ def _check(vae, filepath, format, component, quantize, representative_data):
     ):
         if value not in known:
             raise ValueError(f"`{name}` must be one of {known}. Received: {name}={value!r}")
-    if not vae.built:
-        raise ValueError(
-            "`export` must follow the first call of the model, because a file holds the shape of "
-            "an example. Received: a model that is not built"
-        )
     ends = list(FORMATS.values())
     end = "" if format == "onnx" and component == "all" else FORMATS[format]
     if pathlib.Path(filepath).suffix != end and (end or pathlib.Path(filepath).suffix in ends):
@@ -257,6 +265,16 @@ def _check(vae, filepath, format, component, quantize, representative_data):
             "from which the ranges of the integers are measured. "
             f"Received: quantize={quantize!r}, representative_data="
             f"{None if representative_data is None else type(representative_data).__name__}"
+        )
+    _check_model(vae, format)
+
+
+def _check_model(vae, format):
+    """Refuses a model that cannot be exported, or not on this backend."""
+    if not vae.built:
+        raise ValueError(
+            "`export` must follow the first call of the model, because a file holds the shape of "
+            "an example. Received: a model that is not built"
         )
     backend = keras.backend.backend()
     if format not in BACKENDS.get(backend, ()):

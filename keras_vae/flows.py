@@ -4,16 +4,31 @@
 noise in a prior. Codes are (…, B, D), the context (B, F) or None, log-determinants (…, B).
 """
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 import numpy as np
 from keras import ops
 
 from keras_vae.part import Part, register, soft_clip
+from keras_vae.typing import Shape, Tensor
 from keras_vae.validation import positive_integer
 
 
-def forward(flows, z, context=None):
-    """Runs z through all `flows`, reversing the dimensions after each: (z, log |det dz'/dz|)."""
+def forward(
+    flows: Sequence["Flow"], z: Tensor, context: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """Runs z through all `flows`, reversing the dimensions after each.
+
+    Args:
+        flows: the flows, first to last.
+        z: codes (…, B, D).
+        context: Tensor (B, F) or None.
+
+    Returns:
+        Tuple of the codes (…, B, D) and log |det dz'/dz|, (…, B).
+    """
     log_determinant = ops.zeros_like(z[..., 0])
     for flow in flows:
         z, change = flow.forward_and_log_det(z, context)
@@ -21,8 +36,19 @@ def forward(flows, z, context=None):
     return z, log_determinant
 
 
-def inverse(flows, z, context=None):
-    """The inverse of `forward`: (z, log |det| of the inverse)."""
+def inverse(
+    flows: Sequence["Flow"], z: Tensor, context: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """Runs the inverse of `forward`.
+
+    Args:
+        flows: the flows, in the order of `forward`.
+        z: what `forward` returns, (…, B, D).
+        context: Tensor (B, F) or None.
+
+    Returns:
+        Tuple of the codes (…, B, D) and log |det| of the inverse, (…, B).
+    """
     log_determinant = ops.zeros_like(z[..., 0])
     for flow in reversed(flows):
         z, change = flow.inverse_and_log_det(ops.flip(z, axis=-1), context)
@@ -31,20 +57,41 @@ def inverse(flows, z, context=None):
 
 
 class Flow(Part):
-    """Base of flows. A subclass gives `forward_and_log_det`, and where it is `invertible`
-    `inverse_and_log_det`.
+    """Base of flows.
+
+    A subclass gives `forward_and_log_det`, and, where it is `invertible`, `inverse_and_log_det`.
 
     `build(code_shape, context_shape)` is called by what holds the flow.
     """
 
     invertible = True
 
-    def forward_and_log_det(self, z, context=None):
-        """(z', log |det dz'/dz|)."""
+    def forward_and_log_det(
+        self, z: Tensor, context: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Maps codes in the direction that training takes.
+
+        Args:
+            z: codes (…, B, D).
+            context: Tensor (B, F) or None.
+
+        Returns:
+            Tuple of z', (…, B, D), and log |det dz'/dz|, (…, B).
+        """
         raise NotImplementedError
 
-    def inverse_and_log_det(self, z, context=None):
-        """(z, log |det| of the inverse) for a z' that `forward_and_log_det` gives."""
+    def inverse_and_log_det(
+        self, z: Tensor, context: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Maps codes back.
+
+        Args:
+            z: what `forward_and_log_det` returns, (…, B, D).
+            context: Tensor (B, F) or None.
+
+        Returns:
+            Tuple of the codes (…, B, D) and log |det| of the inverse, (…, B).
+        """
         raise NotImplementedError
 
     def _layer(self, units, width, name, **options):
@@ -66,12 +113,14 @@ class Planar(Flow):
 
     invertible = False
 
-    def build(self, code_shape, context_shape=None):
+    def build(self, code_shape: Shape, context_shape: Shape | None = None) -> None:
         self.latent_dim = code_shape[-1]
         width = context_shape[-1] if context_shape else 1
         self.parameters_layer = self._layer(2 * self.latent_dim + 1, width, "parameters")
 
-    def forward_and_log_det(self, z, context=None):
+    def forward_and_log_det(
+        self, z: Tensor, context: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         context = ops.ones((1, 1)) if context is None else context
         d = self.latent_dim
         u, w, b = ops.split(self.parameters_layer(context), [d, 2 * d], axis=-1)
@@ -85,7 +134,7 @@ class Planar(Flow):
 class _Affine(Flow):
     """Base of flows z · exp(s) + m whose m and s depend on other dimensions and the context."""
 
-    def __init__(self, units=64, **kwargs):
+    def __init__(self, units: int = 64, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.units = positive_integer(units, "units", "the width of the hidden layers")
 
@@ -108,7 +157,7 @@ class Coupling(_Affine):
     Reference: Dinh et al., Density Estimation Using Real NVP (arXiv:1605.08803), section 3.
     """
 
-    def build(self, code_shape, context_shape=None):
+    def build(self, code_shape: Shape, context_shape: Shape | None = None) -> None:
         self.kept = code_shape[-1] // 2
         changed = code_shape[-1] - self.kept
         width = self.kept + (context_shape[-1] if context_shape else 0)
@@ -116,13 +165,17 @@ class Coupling(_Affine):
         self.second = self._layer(self.units, self.units, "second", activation="relu")
         self.last = self._layer(2 * changed, self.units, "last", kernel_initializer="zeros")
 
-    def forward_and_log_det(self, z, context=None):
+    def forward_and_log_det(
+        self, z: Tensor, context: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         kept, changed = z[..., : self.kept], z[..., self.kept :]
         shift, log_scale = self._affine(kept, context)
         changed = changed * ops.exp(log_scale) + shift
         return ops.concatenate([kept, changed], axis=-1), ops.sum(log_scale, axis=-1)
 
-    def inverse_and_log_det(self, z, context=None):
+    def inverse_and_log_det(
+        self, z: Tensor, context: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         kept, changed = z[..., : self.kept], z[..., self.kept :]
         shift, log_scale = self._affine(kept, context)
         changed = (changed - shift) * ops.exp(-log_scale)
@@ -151,7 +204,7 @@ class Autoregressive(_Affine):
     (arXiv:1705.07057); Germain et al., MADE (arXiv:1502.03509), section 4.
     """
 
-    def build(self, code_shape, context_shape=None):
+    def build(self, code_shape: Shape, context_shape: Shape | None = None) -> None:
         d, units = code_shape[-1], self.units
         self.latent_dim = d
         inputs, hidden = np.arange(d), np.arange(units) % max(d - 1, 1)
@@ -180,19 +233,33 @@ class Autoregressive(_Affine):
                 2 * d, context_shape[-1], "direct", use_bias=False, kernel_initializer="zeros"
             )
 
-    def forward_and_log_det(self, z, context=None):
+    def forward_and_log_det(
+        self, z: Tensor, context: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         shift, log_scale = self(z, context)
         return z * ops.exp(log_scale) + shift, ops.sum(log_scale, axis=-1)
 
-    def inverse_and_log_det(self, z, context=None):
+    def inverse_and_log_det(
+        self, z: Tensor, context: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         x = z
         for _ in range(self.latent_dim):  # the i-th pass makes the i-th dimension right
             shift, log_scale = self(x, context)
             x = (z - shift) * ops.exp(-log_scale)
         return x, -ops.sum(log_scale, axis=-1)
 
-    def call(self, z, context=None):
-        """(m, s). A Keras call, in which weights stay float32 under a half-precision model."""
+    def call(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Computes by how much each dimension is shifted and scaled.
+
+        This is a Keras call, in which weights stay float32 under a half-precision model.
+
+        Args:
+            z: codes (…, B, D).
+            context: Tensor (B, F) or None.
+
+        Returns:
+            Tuple of the shift and the logarithm of the scale, (…, B, D) each.
+        """
         first, second, last = (
             (kernel * ops.convert_to_tensor(mask), bias)
             for kernel, mask, bias in zip(self.kernels, self.masks, self.biases, strict=True)

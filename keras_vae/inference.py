@@ -4,19 +4,26 @@ Traced and backend-free; the methods of `VAE` run them over data in batches. Sha
 examples, D latent dimensions.
 """
 
+from typing import TYPE_CHECKING, Any
+
 import keras
 from keras import ops
 
+from keras_vae.batch import Batch
 from keras_vae.posteriors import DiagonalNormal
+from keras_vae.typing import Params, Tensor
+
+if TYPE_CHECKING:
+    from keras_vae.model import VAE
 
 
-def posterior(vae, batch):
-    """The parameters of q(z|x), a dict of tensors."""
+def posterior(vae: "VAE", batch: Batch) -> Params:
+    """Returns the parameters of q(z|x), a dict of tensors."""
     return vae._infer(batch)
 
 
-def finite_input(vae, batch):
-    """Whether the input and the condition of each example are finite, (B,)."""
+def finite_input(vae: "VAE", batch: Batch) -> Tensor:
+    """Returns whether the input and the condition of each example are finite, (B,)."""
     good = _finite(batch.x)
     return good if batch.condition is None else good & _finite(batch.condition)
 
@@ -26,61 +33,61 @@ def _finite(values):
     return all_of_each(ops.isfinite(values) if is_float else ops.equal(values, values))
 
 
-def all_of_each(values):
-    """Whether all booleans of each example, (B, …), are True: (B,)."""
+def all_of_each(values: Tensor) -> Tensor:
+    """Returns whether all booleans of each example, (B, …), are True: (B,)."""
     return ops.all(values, axis=tuple(range(1, len(values.shape))))
 
 
-def encoded(vae, batch):
-    """What fitting a prior needs of a batch: `q`, and its `condition` and `weights` if any."""
+def encoded(vae: "VAE", batch: Batch) -> dict[str, Any]:
+    """Returns what fitting a prior needs of a batch: `q`, and `condition` and `weights` if any."""
     found = {"q": vae._infer(batch), "condition": batch.condition, "weights": batch.weights}
     return {name: value for name, value in found.items() if value is not None}
 
 
-def mean_code(vae, batch):
-    """One code for each example that stands for q(z|x), (B, D)."""
+def mean_code(vae: "VAE", batch: Batch) -> Tensor:
+    """Returns one code for each example that stands for q(z|x), (B, D)."""
     return vae.posterior.mean(vae._infer(batch))
 
 
-def sample_code(vae, batch):
-    """One draw from q(z|x) for each example, (B, D)."""
+def sample_code(vae: "VAE", batch: Batch) -> Tensor:
+    """Returns one draw from q(z|x) for each example, (B, D)."""
     return vae._draw(batch, 1)["z"][0]
 
 
-def decode(vae, batch):
-    """The mean of p(x|z), (B, …), for codes, which are the batch's x."""
+def decode(vae: "VAE", batch: Batch) -> Tensor:
+    """Returns the mean of p(x|z), (B, …), for codes, which are the batch's x."""
     return vae.likelihood.mean(decoded(vae, batch))
 
 
-def decode_sample(vae, batch):
-    """A draw from p(x|z), (B, …), for codes, which are the batch's x."""
+def decode_sample(vae: "VAE", batch: Batch) -> Tensor:
+    """Returns a draw from p(x|z), (B, …), for codes, which are the batch's x."""
     return vae.likelihood.sample(decoded(vae, batch), vae._eval_noise)
 
 
-def decoded(vae, batch):
-    """What the decoder emits for codes, (B, …)."""
+def decoded(vae: "VAE", batch: Batch) -> Tensor:
+    """Returns what the decoder emits for codes, (B, …)."""
     return vae._decode_draws(batch.x[None], batch.condition)[0]
 
 
-def generate(vae, batch):
-    """The mean of p(x|z) at the draw from the prior that standard normal noise stands for."""
+def generate(vae: "VAE", batch: Batch) -> Tensor:
+    """Returns the mean of p(x|z), (B, …), at the draws from the prior that noise stands for."""
     z = vae._prior_for(batch.condition).from_noise(batch.x)
     return decode(vae, batch._replace(x=z))
 
 
-def reconstruct(vae, batch):
-    """The mean of p(x|z) at the mean code of each example, (B, …)."""
+def reconstruct(vae: "VAE", batch: Batch) -> Tensor:
+    """Returns the mean of p(x|z) at the mean code of each example, (B, …)."""
     return decode(vae, batch._replace(x=mean_code(vae, batch)))
 
 
-def elbo(vae, batch, num_samples):
-    """The evidence lower bound of each example in nats, (B,), at draws that all rows share."""
+def elbo(vae: "VAE", batch: Batch, num_samples: int) -> Tensor:
+    """Computes the evidence lower bound of each example in nats, (B,), at draws that rows share."""
     terms = _scored(vae, batch, num_samples)
     return ops.mean(terms.log_likelihood, axis=0) - terms.kl
 
 
-def diagnosis(vae, batch, num_samples):
-    """What `diagnose` needs of each example: scores, and one draw of its own."""
+def diagnosis(vae: "VAE", batch: Batch, num_samples: int) -> dict[str, Tensor]:
+    """Returns what `diagnose` needs of each example: scores, and one draw of its own."""
     terms = _scored(vae, batch, num_samples)
     found = {
         "log_likelihood": ops.mean(terms.log_likelihood, axis=0),
@@ -101,20 +108,20 @@ def _scored(vae, batch, num_samples):
     return vae._terms(batch, draws, vae.likelihood.log_prob)
 
 
-def log_weight(vae, batch, num_samples):
-    """log Σ_k p(x, z_k) / q(z_k|x), (B,)."""
+def log_weight(vae: "VAE", batch: Batch, num_samples: int) -> Tensor:
+    """Computes log Σ_k p(x, z_k) / q(z_k|x), (B,)."""
     return ops.logsumexp(_log_weights(vae, batch, num_samples)[0], axis=0)
 
 
-def impute(vae, batch, num_samples):
-    """The mean of x given its observed entries, (B, …), from weighted draws of z."""
+def impute(vae: "VAE", batch: Batch, num_samples: int) -> Tensor:
+    """Returns the mean of x given its observed entries, (B, …), from weighted draws of z."""
     log_weights, params = _log_weights(vae, batch, num_samples)
     shares = ops.exp(log_weights - ops.logsumexp(log_weights, axis=0))  # of one draw too
     return vae.likelihood.mixture_mean(params, shares)
 
 
 def _log_weights(vae, batch, num_samples):
-    """log p(x, z) - log q(z|x) for draws of z, (K, B), and the decoder's output for them."""
+    """Returns log p(x, z) - log q(z|x) of draws of z, (K, B), and the decoder's outputs."""
     terms, params = _evaluate(vae, batch, num_samples)
     return terms.log_likelihood + terms.log_prior - terms.log_posterior, params
 

@@ -6,6 +6,8 @@ Keras' own behaviour, never an exception. Tests remove each name.
 
 import contextlib
 import random
+from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
@@ -38,7 +40,7 @@ OPERATIONS_THAT_KEEP_VALUES = {
 3.15). Where a class has another name, the activation in front of the operation is unknown."""
 
 
-def flatten_layers(layer):
+def flatten_layers(layer: keras.Layer) -> list[keras.Layer]:
     """Returns all layers inside `layer`, itself first, as a list.
 
     Keras 3.0 to 3.15: `Layer._flatten_layers`. Where it is missing, the layers are those that a
@@ -62,7 +64,7 @@ def _layers_in(layer):
     return [value for value in values if isinstance(value, keras.Layer)]
 
 
-def origin(tensor):
+def origin(tensor: Any) -> tuple[Any, int, list[Any]] | None:
     """Returns (operation, index of its output, its input tensors) of a symbolic tensor, or None.
 
     Keras 3.0 to 3.15: `KerasTensor._keras_history` and `Operation._inbound_nodes`. Where the first
@@ -76,7 +78,7 @@ def origin(tensor):
     return operation, output, nodes[node].input_tensors if nodes else []
 
 
-def build_from_shapes(model, data_batch):
+def build_from_shapes(model: keras.Model, data_batch: tuple[Any, ...] | None) -> None:
     """Builds the metrics and the optimizer of `model` from a batch of `KerasTensor`s, or None.
 
     Keras 3.0 to 3.15: `Trainer._symbolic_build`. Where it is missing, the optimizer is built here
@@ -88,7 +90,7 @@ def build_from_shapes(model, data_batch):
         model.optimizer.build(model.trainable_variables)
 
 
-def turn_off_autotuner(iterator):
+def turn_off_autotuner(iterator: Any) -> None:
     """Turns off tf.data's autotuner for pipelines that Keras builds from arrays and generators.
 
     At the end of an epoch the iterator waits for the autotuner, sometimes for several seconds. A
@@ -119,8 +121,8 @@ class TensorFlowHooks(keras.Model):
     compile a step (3.5 to 3.15). Where it calls neither, its own behaviour remains.
     """
 
-    def prepare_first_step(self, keras_own, iterator):
-        """Called before the first step; `keras_own()` is what Keras would do."""
+    def prepare_first_step(self, keras_own: Callable[[], Any], iterator: Any) -> None:
+        """Runs before the first step; `keras_own()` is what Keras would do."""
         keras_own()
 
     def _maybe_symbolic_build(self, iterator=None, data_batch=None):
@@ -156,8 +158,8 @@ class SkipHooks(keras.optimizers.LossScaleOptimizer):
     calls neither, steps are skipped but not counted.
     """
 
-    def count_skipped(self):
-        """Called where a step is skipped."""
+    def count_skipped(self) -> None:
+        """Does nothing; runs where a step is skipped."""
 
     def _stateful_handle_non_finite_grads(self):
         self.count_skipped()
@@ -169,8 +171,8 @@ class SkipHooks(keras.optimizers.LossScaleOptimizer):
         return trainable_variables, [scope.get_current_value(v) for v in self.variables]
 
 
-def synchronize_state(model):
-    """On JAX, writes the state of a running `fit` back to the model's variables.
+def synchronize_state(model: keras.Model) -> None:
+    """Writes the state of a running `fit` on JAX back to the model's variables.
 
     Until the next step they may be read and assigned. Keras 3.0 to 3.15: `jax_state_sync`. Where
     it is missing, values that a callback assigns within an epoch are lost.
@@ -178,7 +180,7 @@ def synchronize_state(model):
     getattr(model, "jax_state_sync", lambda: None)()
 
 
-def variables_made_by(make):
+def variables_made_by(make: Callable[[], Any]) -> list[keras.Variable] | None:
     """Returns the variables that `make()` creates, without values; None where Keras cannot tell.
 
     Purpose: to read the shapes of a model's weights before any memory is allocated for them.

@@ -5,6 +5,7 @@ from keras import ops
 
 from keras_vae import random, replicas
 from keras_vae.part import register
+from keras_vae.typing import Shape, Tensor
 
 
 @register
@@ -18,7 +19,7 @@ class Dropout(keras.layers.Dropout):
     Example: `keras.Sequential([keras.Input((30,)), keras_vae.layers.Dropout(0.2)])`.
     """
 
-    def call(self, inputs, training=False):
+    def call(self, inputs: Tensor, training: bool = False) -> Tensor:
         alone = replicas.context() is None or self.noise_shape is not None
         if not training or self.rate == 0 or alone:
             return super().call(inputs, training=training)
@@ -38,10 +39,10 @@ class Log1p(keras.layers.Layer):
     Example: `keras.Sequential([keras.Input((30,)), keras_vae.layers.Log1p()])`.
     """
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         return ops.log1p(inputs)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return input_shape
 
 
@@ -54,8 +55,8 @@ SCALING = (
 )
 
 
-def scales_its_input(network):
-    """Whether one of the first layers of a network brings its input to another scale."""
+def scales_its_input(network: keras.Layer) -> bool:
+    """Returns whether one of the first layers of a network brings its input to another scale."""
     first = getattr(network, "layers", [])[:4]
     return any(isinstance(layer, SCALING) for layer in first)
 
@@ -74,6 +75,6 @@ STOCK = tuple(
 )
 
 
-def is_stock_random(layer):
-    """Whether a layer of Keras draws noise that is the same on every replica."""
+def is_stock_random(layer: keras.Layer) -> bool:
+    """Returns whether a layer of Keras draws noise that is the same on every replica."""
     return isinstance(layer, STOCK) and not isinstance(layer, Dropout)

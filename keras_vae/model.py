@@ -5,6 +5,8 @@ import functools
 import inspect
 import math
 import warnings
+from collections.abc import Sequence
+from typing import Any, Self
 
 import keras
 import numpy as np
@@ -31,7 +33,7 @@ from keras_vae import (
 from keras_vae.batch import Batch, unpack, vectors
 from keras_vae.callbacks import Backup
 from keras_vae.callbacks.workers import for_this_worker
-from keras_vae.metrics import StepMetrics
+from keras_vae.metrics import IterationSnapshot, StepMetrics
 from keras_vae.names import by_name
 from keras_vae.networks import checks as network_checks
 from keras_vae.networks.activations import last_activation
@@ -46,6 +48,7 @@ from keras_vae.part import (
 from keras_vae.runner import BATCH_SIZE, Runners
 from keras_vae.scales import scale_warning
 from keras_vae.trainers import Trainer
+from keras_vae.typing import Data, FilePath, Shape, Tensor
 
 _SCORED = 512
 """Codes that are decoded at a time for scores."""
@@ -104,16 +107,16 @@ class VAE(Configured, Trainer):
 
     def __init__(
         self,
-        encoder,
-        decoder,
-        posterior=None,
-        prior=None,
-        likelihood=None,
-        objective=None,
-        penalties=(),
-        seed=None,
-        **kwargs,
-    ):
+        encoder: keras.Model,
+        decoder: keras.Model,
+        posterior: posteriors.Posterior | str | None = None,
+        prior: priors.Prior | str | None = None,
+        likelihood: likelihoods.Likelihood | str | None = None,
+        objective: Part | str | None = None,
+        penalties: Sequence[Part] = (),
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**{"autocast": False, **kwargs})  # the networks cast, targets stay
         self._check_networks(encoder, decoder)
         self.encoder = encoder
@@ -143,13 +146,13 @@ class VAE(Configured, Trainer):
         network_checks.encoder_outputs(encoder)
         network_checks.check_decoder_outputs(decoder)
 
-    def after_constructor(self):
+    def after_constructor(self) -> None:
         """Builds the model where the networks know their shapes; a subclass has its layers then."""
         shape = first_input_shape(self.encoder)
         if self.encoder.built and self.decoder.built and shape is not None:
             self.build(shape)
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         """Builds all parts, and checks that they fit each other.
 
         Keras calls this method. A model whose networks know their shapes is built when it is made.
@@ -200,11 +203,11 @@ class VAE(Configured, Trainer):
                 part.check_model(self)
 
     @property
-    def latent_dim(self):
-        """The length D of a code."""
+    def latent_dim(self) -> int:
+        """Returns the length D of a code."""
         return self.posterior.latent_dim
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         roles = ("posterior", "prior", "likelihood", "objective")
         parts = [f"{role}={type(getattr(self, role)).__name__}" for role in roles]
         parts += [f"penalties=[{', '.join(type(p).__name__ for p in self.penalties)}]"]
@@ -215,7 +218,7 @@ class VAE(Configured, Trainer):
 
     # The mathematics: backend-free, traced. K draws, B examples, D latent dimensions.
 
-    def call(self, x, training=False):
+    def call(self, x: Tensor | dict[str, Tensor], training: bool = False) -> dict[str, Any]:
         """Encodes x, draws codes and decodes them.
 
         Args:
@@ -263,7 +266,14 @@ class VAE(Configured, Trainer):
         params = self._decode_draws(z, batch.condition, training)
         return {"q": q, "z": z, "log_posterior": log_posterior, "params": params}
 
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+    def compute_loss(
+        self,
+        x: Any = None,
+        y: Tensor | None = None,
+        y_pred: Any = None,
+        sample_weight: Tensor | None = None,
+        training: bool = True,
+    ) -> Tensor:
         """Computes the loss of a batch in nats, and updates the logs.
 
         Args:
@@ -316,10 +326,18 @@ class VAE(Configured, Trainer):
             self.likelihood.in_support(target)
         )
 
-    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+    def compute_metrics(
+        self, x: Any, y: Tensor | None, y_pred: dict[str, Any], sample_weight: Tensor | None = None
+    ) -> dict[str, Tensor]:
         """Updates the metrics of `compile`, which compare the target with the mean of p(x|z).
 
         The mean is that of the first draw of z. Missing values count as equal.
+
+        Args:
+            x: not used; the batch is in `y_pred`.
+            y: the target, or None if x is the target.
+            y_pred: what `call` returned.
+            sample_weight: (B,) or None.
 
         Returns:
             The logs so far, a dict.
@@ -404,13 +422,13 @@ class VAE(Configured, Trainer):
 
     def compile(
         self,
-        optimizer="rmsprop",
-        loss=None,
-        metrics=None,
-        weighted_metrics=None,
-        jit_compile="auto",
-        **kwargs,
-    ):
+        optimizer: keras.optimizers.Optimizer | str = "rmsprop",
+        loss: Any = None,
+        metrics: list[Any] | None = None,
+        weighted_metrics: list[Any] | None = None,
+        jit_compile: bool | str = "auto",
+        **kwargs: Any,
+    ) -> None:
         """Configures training, as `keras.Model.compile` does, without a loss.
 
         A schedule of the objective counts the steps of the optimizer. With a new optimizer it
@@ -447,11 +465,11 @@ class VAE(Configured, Trainer):
             **kwargs,
         )
 
-    def compile_from_config(self, config):
+    def compile_from_config(self, config: dict[str, Any]) -> None:
         self.compile(**keras.saving.deserialize_keras_object(config))
         self._build_optimizer()
 
-    def quantize(self, *args, **kwargs):
+    def quantize(self, *args: Any, **kwargs: Any) -> None:
         """Quantizes the weights of networks and parts. The result survives saving.
 
         Args:
@@ -462,8 +480,8 @@ class VAE(Configured, Trainer):
         super().quantize(*args, **kwargs)
         self._runners.clear()
 
-    @functools.wraps(keras.Model.fit)
-    def fit(self, *args, **kwargs):
+    @functools.wraps(keras.Model.fit, assigned=())  # its signature
+    def fit(self, *args: Any, **kwargs: Any) -> keras.callbacks.History:
         """Trains the model, as `keras.Model.fit` does. All data are checked before the first step.
 
         Args:
@@ -542,8 +560,8 @@ class VAE(Configured, Trainer):
                 callback.prepare_fit(self, call)
         return call["callbacks"]
 
-    @functools.wraps(keras.Model.evaluate)
-    def evaluate(self, *args, **kwargs):
+    @functools.wraps(keras.Model.evaluate, assigned=())
+    def evaluate(self, *args: Any, **kwargs: Any) -> list[float] | dict[str, float]:
         """Computes the logs on data, as `keras.Model.evaluate` does, the loss first.
 
         Args:
@@ -567,7 +585,14 @@ class VAE(Configured, Trainer):
         logs = self._in_order(super().evaluate(**call, return_dict=True))
         return logs if as_dict else list(logs.values())
 
-    def train_on_batch(self, x, y=None, sample_weight=None, class_weight=None, return_dict=False):
+    def train_on_batch(
+        self,
+        x: Data,
+        y: Data | None = None,
+        sample_weight: Data | None = None,
+        class_weight: Any = None,
+        return_dict: bool = False,
+    ) -> list[float] | dict[str, float]:
         """Takes one optimizer step on a batch.
 
         Args:
@@ -586,7 +611,13 @@ class VAE(Configured, Trainer):
         logs = self._in_order(super().train_on_batch(*batch, return_dict=True))
         return logs if return_dict else list(logs.values())
 
-    def test_on_batch(self, x, y=None, sample_weight=None, return_dict=False):
+    def test_on_batch(
+        self,
+        x: Data,
+        y: Data | None = None,
+        sample_weight: Data | None = None,
+        return_dict: bool = False,
+    ) -> list[float] | dict[str, float]:
         """Evaluates one batch.
 
         Args:
@@ -603,7 +634,7 @@ class VAE(Configured, Trainer):
         logs = self._in_order(super().test_on_batch(*batch, return_dict=True))
         return logs if return_dict else list(logs.values())
 
-    def predict_on_batch(self, x):
+    def predict_on_batch(self, x: Data) -> np.ndarray:
         """Reconstructs one batch, as `predict` does.
 
         Args:
@@ -616,34 +647,38 @@ class VAE(Configured, Trainer):
         return self._runners.get(inference.reconstruct).run(x)
 
     @property
-    def metrics(self):
+    def metrics(self) -> list[keras.Metric]:
         own = self._step_metrics.means
         return [own, *(m for m in super().metrics if m.name != "loss" and m is not own)]
 
     @property
-    def metrics_names(self):
-        """The names of the values that `evaluate` and the `*_on_batch` methods list, in order."""
-        return list(self._in_order(self.get_metrics_result()))
+    def metrics_names(self) -> list[str]:
+        """Returns the names of what `evaluate` and the `*_on_batch` methods list, in order."""
+        # Of zeros: reading the values would wait for the other workers, and Keras reads every
+        # property as it saves, on one worker alone.
+        zeros = [(v, ops.zeros(v.shape, v.dtype)) for v in self.metrics_variables]
+        with keras.StatelessScope(zeros):
+            return list(self._in_order(self.get_metrics_result()))
 
     @property
-    def metrics_variables(self):
-        """The variables that a step on JAX takes and returns, also of metrics without a log."""
+    def metrics_variables(self) -> list[keras.Variable]:
+        """Returns the variables that a step on JAX takes, also of metrics without a log."""
         return [*super().metrics_variables, *self._step_metrics.unlogged_variables]
 
     @property
-    def iteration_snapshot(self):
-        """The optimizer's step as the epoch began, for a trainer."""
+    def iteration_snapshot(self) -> IterationSnapshot:
+        """Returns the optimizer's step as the epoch began, for a trainer."""
         return self._step_metrics.iteration_snapshot
 
-    def non_finite_kl(self):
-        """Counts, by latent dimension, the examples of this epoch whose KL is not finite, (D,)."""
+    def non_finite_kl(self) -> np.ndarray:
+        """Counts the examples of this epoch whose KL is not finite, by latent dimension, (D,)."""
         return ops.convert_to_numpy(self._step_metrics.non_finite.result())
 
-    def bad_examples(self):
+    def bad_examples(self) -> tuple[int, int]:
         """Returns (number of examples of this epoch with bad values, first batch with one)."""
         return self._step_metrics.bad_batches.found()
 
-    def reset_metrics(self):
+    def reset_metrics(self) -> None:
         """Resets the metrics and the noise of evaluation, so that `evaluate` repeats exactly."""
         super().reset_metrics()
         optimizer = getattr(self, "optimizer", None)
@@ -664,7 +699,7 @@ class VAE(Configured, Trainer):
         names = [prefix + name for prefix in ("", "val_") for name in means]
         return {name: logs[name] for name in names if name in logs} | logs
 
-    def data_spec(self, x_shape):
+    def data_spec(self, x_shape: Shape) -> data_adapters.DataSpec:
         """Returns what the model takes, for `data_adapters`; builds the model if needed."""
         if not self.built:
             self.build(x_shape)
@@ -672,7 +707,7 @@ class VAE(Configured, Trainer):
             self.x_shape, self.target_shape, self.condition_dim, self.likelihood
         )
 
-    def batch_shapes(self):
+    def batch_shapes(self) -> tuple[Any, Any, Any]:
         """Returns symbolic (x, y, sample_weight), for a trainer."""
         shapes = (self.x_shape, self.target_shape, ())
         x, y, weights = (keras.KerasTensor((None, *shape)) for shape in shapes)
@@ -682,7 +717,14 @@ class VAE(Configured, Trainer):
 
     # What a trained model is for.
 
-    def predict(self, x, batch_size=None, verbose="auto", steps=None, callbacks=None):
+    def predict(
+        self,
+        x: Data,
+        batch_size: int | None = None,
+        verbose: int | str = "auto",
+        steps: int | None = None,
+        callbacks: Any = None,
+    ) -> np.ndarray:
         """Reconstructs x in data space: the mean of p(x|z) at the posterior's mean code.
 
         Args:
@@ -702,7 +744,15 @@ class VAE(Configured, Trainer):
         x = data_adapters.for_input(self, x)
         return self._runners.get(inference.reconstruct).run(x, batch_size, **options)
 
-    def encode(self, x, *, sample=False, seed=None, batch_size=None, verbose=0):
+    def encode(
+        self,
+        x: Data,
+        *,
+        sample: bool = False,
+        seed: int | None = None,
+        batch_size: int | None = None,
+        verbose: int = 0,
+    ) -> np.ndarray:
         """Encodes x: posterior means, or with `sample=True` one draw for each example.
 
         Args:
@@ -726,7 +776,9 @@ class VAE(Configured, Trainer):
         self._seed_evaluation_noise(seed)
         return self._runners.get(code).run(x, batch_size, verbose=verbose)
 
-    def infer(self, x, *, batch_size=None, verbose=0):
+    def infer(
+        self, x: Data, *, batch_size: int | None = None, verbose: int = 0
+    ) -> dict[str, np.ndarray]:
         """Computes the parameters of q(z|x).
 
         Args:
@@ -745,7 +797,16 @@ class VAE(Configured, Trainer):
         x = data_adapters.for_input(self, x)
         return self._runners.get(inference.posterior).run(x, batch_size, verbose=verbose)
 
-    def decode(self, z, *, sample=False, seed=None, condition=None, batch_size=None, verbose=0):
+    def decode(
+        self,
+        z: Data,
+        *,
+        sample: bool = False,
+        seed: int | None = None,
+        condition: Any = None,
+        batch_size: int | None = None,
+        verbose: int = 0,
+    ) -> np.ndarray:
         """Decodes codes to means of p(x|z) in data space, or to draws from it.
 
         Args:
@@ -772,15 +833,15 @@ class VAE(Configured, Trainer):
 
     def generate(
         self,
-        n,
+        n: int,
         *,
-        sample=False,
-        temperature=1.0,
-        seed=None,
-        condition=None,
-        batch_size=None,
-        verbose=0,
-    ):
+        sample: bool = False,
+        temperature: float = 1.0,
+        seed: int | None = None,
+        condition: Any = None,
+        batch_size: int | None = None,
+        verbose: int = 0,
+    ) -> np.ndarray:
         """Generates `n` new examples: means of p(x|z) at draws of z from the prior, or draws of x.
 
         Args:
@@ -788,7 +849,7 @@ class VAE(Configured, Trainer):
             sample: whether to draw x from p(x|z) instead of taking its mean. Means of a table lack
                 the spread of its rows, and means of counts are not whole numbers.
             temperature: factor of the standard deviation of the prior; values below 1 give more
-                typical examples.
+                typical examples. For a `HierarchicalVAE` one number, or one for each group.
             seed: int; the same seed gives the same draws.
             condition: for a conditional model: one class or one vector of floats for all examples,
                 or one for each.
@@ -805,14 +866,18 @@ class VAE(Configured, Trainer):
         """
         n = validation.positive_integer(n, "n", "how many examples to generate")
         seed = random.new_seed() if seed is None else seed
+        options = {"batch_size": batch_size, "verbose": verbose}
+        return self._generate(n, sample, temperature, seed, condition, **options)
+
+    def _generate(self, n, sample, temperature, seed, condition, **options):
         rows = self._conditions(n, condition)
         given = None if rows is None else vectors(ops.convert_to_tensor(rows), self.condition_dim)
         generator = keras.random.SeedGenerator(seed)
         z = ops.convert_to_numpy(self._prior_for(given).sample(n, generator, temperature))
-        options = {"condition": rows, "batch_size": batch_size, "verbose": verbose}
-        return self.decode(z, sample=sample, seed=random.stream(seed, 2), **options)
+        stream = random.stream(seed, 2)
+        return self.decode(z, sample=sample, seed=stream, condition=rows, **options)
 
-    def interpolate(self, a, b, steps, *, condition=None):
+    def interpolate(self, a: Data, b: Data, steps: int, *, condition: Any = None) -> np.ndarray:
         """Decodes `steps` codes on the straight line between the codes of two examples.
 
         Args:
@@ -838,7 +903,16 @@ class VAE(Configured, Trainer):
         fraction = np.linspace(0.0, 1.0, steps, dtype="float32")[:, None]
         return self.decode(start + fraction * (end - start), condition=condition)
 
-    def impute(self, x, mask=None, *, num_samples=100, condition=None, batch_size=None, verbose=0):
+    def impute(
+        self,
+        x: Data,
+        mask: Data | None = None,
+        *,
+        num_samples: int = 100,
+        condition: Any = None,
+        batch_size: int | None = None,
+        verbose: int = 0,
+    ) -> np.ndarray:
         """Fills the missing entries of x by their mean given the observed ones.
 
         This is the mean of p(x|z) over draws of z, weighted by how well each draw explains what is
@@ -885,7 +959,15 @@ class VAE(Configured, Trainer):
         observed, x = (ops.convert_to_numpy(x[key][:]) for key in ("mask", "x"))
         return np.where(np.asarray(observed, "bool"), x, filled).astype("float32")
 
-    def elbo(self, x, y=None, *, num_samples=None, batch_size=None, verbose=0):
+    def elbo(
+        self,
+        x: Data,
+        y: Data | None = None,
+        *,
+        num_samples: int | None = None,
+        batch_size: int | None = None,
+        verbose: int = 0,
+    ) -> np.ndarray:
         """Computes the evidence lower bound (beta = 1) of each example in nats.
 
         The score of a row depends on nothing but the row. The draws of z come from fixed noise that
@@ -916,7 +998,15 @@ class VAE(Configured, Trainer):
         batch_size = batch_size or max(1, _SCORED // num_samples)
         return self._runners.get(inference.elbo, num_samples).run(x, batch_size, verbose=verbose)
 
-    def anomaly_score(self, x, y=None, *, num_samples=None, batch_size=None, verbose=0):
+    def anomaly_score(
+        self,
+        x: Data,
+        y: Data | None = None,
+        *,
+        num_samples: int | None = None,
+        batch_size: int | None = None,
+        verbose: int = 0,
+    ) -> np.ndarray:
         """Computes how strange each example is: the negative ELBO in nats.
 
         Args:
@@ -930,10 +1020,17 @@ class VAE(Configured, Trainer):
 
         Example: `strangest = np.argsort(-vae.anomaly_score(x_test))[:10]`.
         """
-        options = {"num_samples": num_samples, "batch_size": batch_size, "verbose": verbose}
-        return -self.elbo(x, y, **options)
+        return -self.elbo(x, y, num_samples=num_samples, batch_size=batch_size, verbose=verbose)
 
-    def log_likelihood(self, x, y=None, *, num_samples=1000, batch_size=None, verbose=0):
+    def log_likelihood(
+        self,
+        x: Data,
+        y: Data | None = None,
+        *,
+        num_samples: int = 1000,
+        batch_size: int | None = None,
+        verbose: int = 0,
+    ) -> np.ndarray:
         """Estimates log p(x) of each example in nats by importance sampling.
 
         The estimate is a lower bound in expectation, which becomes tighter with more draws. The
@@ -991,7 +1088,15 @@ class VAE(Configured, Trainer):
             bar.update(number + 1)
         return total - np.log(num_samples)
 
-    def diagnose(self, x, y=None, *, num_samples=None, batch_size=None, verbose=0):
+    def diagnose(
+        self,
+        x: Data,
+        y: Data | None = None,
+        *,
+        num_samples: int | None = None,
+        batch_size: int | None = None,
+        verbose: int = 0,
+    ) -> dict[str, Any]:
         """Measures what the code carries, and whether it has collapsed, in nats per example.
 
         Args:
@@ -1031,7 +1136,14 @@ class VAE(Configured, Trainer):
             result |= evaluation.decompose_kl(*(found[key] for key in keys))
         return result
 
-    def fit_prior(self, x, prior=None, *, learning_rate=1e-2, **fit_arguments):
+    def fit_prior(
+        self,
+        x: Data,
+        prior: priors.Prior | None = None,
+        *,
+        learning_rate: float | keras.optimizers.schedules.LearningRateSchedule = 1e-2,
+        **fit_arguments: Any,
+    ) -> "VAE":
         """Returns a model with the same networks and a prior that is fitted to the codes of x.
 
         If the codes are not distributed like the prior, `generate` draws codes of which the decoder
@@ -1067,13 +1179,13 @@ class VAE(Configured, Trainer):
 
     def export(
         self,
-        filepath,
-        format="tf_saved_model",
-        verbose=None,
-        component="all",
-        quantize=None,
-        representative_data=None,
-    ):
+        filepath: FilePath,
+        format: str = "tf_saved_model",
+        verbose: bool | None = None,
+        component: str = "all",
+        quantize: str | None = None,
+        representative_data: Any = None,
+    ) -> None:
         """Writes the model for other runtimes, which need neither keras_vae nor Keras.
 
         The endpoints are `encode`, from x to mean codes; `decode`, from z to the mean of p(x|z);
@@ -1111,7 +1223,7 @@ class VAE(Configured, Trainer):
 
     # Saving.
 
-    def save(self, filepath, overwrite=True, **kwargs):
+    def save(self, filepath: FilePath, overwrite: bool = True, **kwargs: Any) -> None:
         """Saves the model to one `.keras` file, which is complete, or an earlier one stays.
 
         If there are several workers, only the chief writes.
@@ -1128,9 +1240,10 @@ class VAE(Configured, Trainer):
         """
         if self.is_chief:
             self._build_optimizer()
+            saving.check_name(filepath, kwargs.get("zipped"))
             saving.save(super().save, filepath, overwrite, **kwargs)
 
-    def save_weights(self, filepath, overwrite=True, **kwargs):
+    def save_weights(self, filepath: FilePath, overwrite: bool = True, **kwargs: Any) -> None:
         """Saves weights, optimizer and noise to one `.weights.h5` file.
 
         The file is complete, or an earlier one stays. If there are several workers, only the chief
@@ -1145,7 +1258,7 @@ class VAE(Configured, Trainer):
             self._build_optimizer()
             saving.save(super().save_weights, filepath, overwrite, **kwargs)
 
-    def load_weights(self, filepath, **kwargs):
+    def load_weights(self, filepath: FilePath, **kwargs: Any) -> None:
         """Loads a `.weights.h5` file, with the optimizer's state if the model is compiled.
 
         Args:
@@ -1162,19 +1275,19 @@ class VAE(Configured, Trainer):
         if optimizer is not None and self.built and not optimizer.built:
             optimizer.build(self.trainable_variables)
 
-    def save_own_variables(self, store):
+    def save_own_variables(self, store: Any) -> None:
         super().save_own_variables(store)
         saving.save_noise_states(self, store)
 
-    def load_own_variables(self, store):
+    def load_own_variables(self, store: Any) -> None:
         super().load_own_variables(saving.load_noise_states(self, store))
 
-    def get_compile_config(self):
+    def get_compile_config(self) -> dict[str, Any] | None:
         """Returns the arguments of `compile` in a form that every backend can read."""
         config = saving.portable(super().get_compile_config())
         return config and config | {"jit_compile": self._jit_compile_given}
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         own = {
             "format": saving.FORMAT,
             "noise_seed": self.seed,  # which a subclass may not take as an argument
@@ -1183,7 +1296,9 @@ class VAE(Configured, Trainer):
         return {**super().get_config(), **serialized_arguments(self), **own}
 
     @classmethod
-    def from_config(cls, config, custom_objects=None):
+    def from_config(
+        cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None
+    ) -> Self:
         config = dict(config)
         saving.check_format(config.pop("format", 1))
         quantized, seed = config.pop("quantized", []), config.pop("noise_seed", None)
@@ -1198,14 +1313,14 @@ class VAE(Configured, Trainer):
         return vae
 
 
-def condition_length(network):
-    """C where a functional model takes (x or z, condition (B, C)), else None."""
-    inputs = getattr(network, "inputs", None) or ()
+def condition_length(network: keras.Layer) -> int | None:
+    """Returns C where a functional model takes (x or z, condition (B, C)), else None."""
+    inputs = getattr(network, "inputs", None) or []
     return inputs[1].shape[-1] if len(inputs) == 2 else None
 
 
-def first_input_shape(network):
-    """The input shape of x or z, for networks with a condition too; None if not known."""
+def first_input_shape(network: keras.Layer) -> Shape | None:
+    """Returns the shape of x or z that a network takes, or None where it is not known."""
     shape = getattr(network, "input_shape", None) or None
     return shape[0] if isinstance(shape, list) else shape
 

@@ -6,16 +6,18 @@ Both parameters may also be numbers: `log_prob(z, 0.0, 0.0)` is the standard nor
 """
 
 import math
+from typing import Any
 
 import keras
 from keras import ops
 
 from keras_vae import random
+from keras_vae.typing import Seed, Tensor
 
 LOG_TWO_PI = math.log(2.0 * math.pi)
 
 
-def log_density(z, mean, log_variance):
+def log_density(z: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:
     """Computes log N(z_d; mean_d, variance_d) in nats, for each dimension.
 
     Args:
@@ -29,7 +31,7 @@ def log_density(z, mean, log_variance):
     return log_density_at(ops.square(ops.subtract(z, mean)), log_variance)
 
 
-def log_density_at(square_error, log_variance):
+def log_density_at(square_error: Tensor, log_variance: Tensor) -> Tensor:
     """Computes the log density in nats where the squared distance to the mean is known.
 
     Args:
@@ -43,7 +45,7 @@ def log_density_at(square_error, log_variance):
     return -0.5 * (ops.add(square, log_variance) + LOG_TWO_PI)
 
 
-def log_prob(z, mean, log_variance):
+def log_prob(z: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:
     """Computes log N(z; mean, diag(variance)) in nats: `log_density` summed over the last axis.
 
     Args:
@@ -57,7 +59,7 @@ def log_prob(z, mean, log_variance):
     return ops.sum(log_density(z, mean, log_variance), axis=-1)
 
 
-def log_prob_of_each(z, means, log_variances):
+def log_prob_of_each(z: Tensor, means: Tensor, log_variances: Tensor) -> Tensor:
     """Computes the log density in nats of each code under each of M diagonal normals.
 
     The square is expanded, so that no tensor of shape (…, M, D) is stored. The terms of the
@@ -83,7 +85,9 @@ def log_prob_of_each(z, means, log_variances):
     return ops.cast(powers @ ops.transpose(factors) - 0.5 * constant, z.dtype)
 
 
-def kl(mean, log_variance, other_mean=0.0, other_log_variance=0.0):
+def kl(
+    mean: Tensor, log_variance: Tensor, other_mean: Tensor = 0.0, other_log_variance: Tensor = 0.0
+) -> Tensor:
     """Computes the KL divergence between two diagonal normals in nats, for each dimension.
 
     Args:
@@ -104,7 +108,7 @@ def kl(mean, log_variance, other_mean=0.0, other_log_variance=0.0):
     return 0.5 * (ops.exp(difference) + square - 1.0 - difference)
 
 
-def from_noise(mean, log_variance, noise, temperature=1.0):
+def from_noise(mean: Tensor, log_variance: Tensor, noise: Tensor, temperature: Any = 1.0) -> Tensor:
     """Turns standard normal noise into samples; gradients reach both parameters.
 
     Args:
@@ -120,7 +124,9 @@ def from_noise(mean, log_variance, noise, temperature=1.0):
     return ops.add(mean, scale * ops.multiply(temperature, noise))
 
 
-def sample(mean, log_variance, num_samples, seed, temperature=1.0):
+def sample(
+    mean: Tensor, log_variance: Tensor, num_samples: int, seed: Seed, temperature: Any = 1.0
+) -> Tensor:
     """Draws reparameterised samples.
 
     Args:

@@ -1,7 +1,7 @@
 """What is minimised, per example and in nats."""
 
 import math
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import keras
 from keras import ops
@@ -9,7 +9,11 @@ from keras import ops
 from keras_vae import replicas, validation
 from keras_vae.networks.checks import batch_normalizations
 from keras_vae.part import Coefficient, Part, register
+from keras_vae.typing import ScheduledNumber, Tensor
 from keras_vae.validation import positive_integer
+
+if TYPE_CHECKING:
+    from keras_vae.model import VAE
 
 
 class LossTerms(NamedTuple):
@@ -42,8 +46,8 @@ class LossTerms(NamedTuple):
     """Function without arguments: the mean of p(x|z) of the first draw, (B, …)."""
 
     @property
-    def kl(self):
-        """KL(q(z|x) || p(z)), (B,)."""
+    def kl(self) -> Tensor:
+        """Returns KL(q(z|x) || p(z)), (B,)."""
         return ops.sum(self.kl_summands, axis=-1)
 
 
@@ -86,8 +90,14 @@ class ELBO(Part):
     capacity = Coefficient("the nats of KL for each example", optional=True)
 
     def __init__(
-        self, beta=1.0, num_samples=1, free_bits=0.0, capacity=None, balanced=False, **kwargs
-    ):
+        self,
+        beta: ScheduledNumber = 1.0,
+        num_samples: int = 1,
+        free_bits: ScheduledNumber = 0.0,
+        capacity: ScheduledNumber | None = None,
+        balanced: bool = False,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.beta = beta
         self.num_samples = positive_integer(
@@ -95,8 +105,16 @@ class ELBO(Part):
         )
         self.free_bits, self.capacity, self.balanced = free_bits, capacity, balanced
 
-    def loss(self, terms, step):
-        """The loss of each example in nats, (B,), at an optimizer step."""
+    def loss(self, terms: LossTerms, step: Tensor) -> Tensor:
+        """Computes the loss of each example in nats.
+
+        Args:
+            terms: what the step knows of the batch.
+            step: the optimizer's step, for the schedules.
+
+        Returns:
+            Tensor (B,).
+        """
         reconstruction = -ops.mean(terms.log_likelihood, axis=0)
         return ELBO.beta.at(self, step) * self._kl_term(terms, step) + reconstruction
 
@@ -156,7 +174,14 @@ class IWAE(Part):
 
     gradients = ("standard", "sticking_the_landing", "doubly_reparameterized", "partial")
 
-    def __init__(self, num_samples=5, gradient="standard", num_groups=1, elbo_weight=0.0, **kwargs):
+    def __init__(
+        self,
+        num_samples: int = 5,
+        gradient: str = "standard",
+        num_groups: int = 1,
+        elbo_weight: float = 0.0,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.num_samples = positive_integer(
             num_samples, "num_samples", "the number of draws of z for an example"
@@ -181,11 +206,19 @@ class IWAE(Part):
         self.elbo_weight = float(elbo_weight)
 
     @property
-    def decodes_twice(self):
-        """Whether the loss calls the decoder again, with draws that are held fixed."""
+    def decodes_twice(self) -> bool:
+        """Returns whether the loss calls the decoder again, with draws that are held fixed."""
         return self.gradient in ("doubly_reparameterized", "partial")
 
-    def check_model(self, vae):
+    def check_model(self, vae: "VAE") -> None:
+        """Refuses a posterior or a decoder with which the gradient would be wrong.
+
+        Args:
+            vae: the built model.
+
+        Raises:
+            ValueError: if they do not go with `gradient`.
+        """
         if self.gradient != "standard" and getattr(vae.posterior, "shares_decoder", False):
             raise ValueError(
                 '`gradient` must be "standard" for a ladder, because the others hold q fixed under '
@@ -211,8 +244,16 @@ class IWAE(Part):
                 f"LayerNormalization. Received: gradient={self.gradient!r}, decoder with {mixing}"
             )
 
-    def loss(self, terms, step):
-        """The loss of each example in nats, (B,)."""
+    def loss(self, terms: LossTerms, step: Tensor) -> Tensor:
+        """Computes the loss of each example in nats.
+
+        Args:
+            terms: what the step knows of the batch.
+            step: not used, because nothing here follows a schedule.
+
+        Returns:
+            Tensor (B,).
+        """
         log_posterior = terms.log_posterior
         if self.gradient in ("sticking_the_landing", "doubly_reparameterized"):
             fixed = keras.tree.map_structure(ops.stop_gradient, terms.q)

@@ -1,9 +1,14 @@
 """Optimizers beside those of Keras."""
 
+from collections.abc import Sequence
+from typing import Any
+
+import keras
 from keras import ops
 
 from keras_vae import keras_compat, replicas
 from keras_vae.part import register
+from keras_vae.typing import Tensor
 from keras_vae.validation import is_number
 
 _NEVER = 2**31 - 1
@@ -33,7 +38,13 @@ class GradientNormGuard(keras_compat.SkipHooks):
     Reference: Child, Very Deep VAEs (arXiv:2011.10650), section 4, "gradient skipping".
     """
 
-    def __init__(self, inner_optimizer, max_norm=200.0, initial_scale=1.0, **kwargs):
+    def __init__(
+        self,
+        inner_optimizer: keras.optimizers.Optimizer,
+        max_norm: float = 200.0,
+        initial_scale: float = 1.0,
+        **kwargs: Any,
+    ) -> None:
         if not (is_number(max_norm) and max_norm > 0):
             raise ValueError(
                 "`max_norm` must be a positive number: steps with a longer gradient are skipped. "
@@ -43,28 +54,28 @@ class GradientNormGuard(keras_compat.SkipHooks):
         super().__init__(inner_optimizer, initial_scale, dynamic_growth_steps=_NEVER, **kwargs)
         self.max_norm = float(max_norm)
 
-    def build(self, var_list):
+    def build(self, var_list: Sequence[keras.Variable]) -> None:
         self.skipped = self.add_variable(
             shape=(), dtype="int", initializer="zeros", aggregation="none", name="skipped"
         )
         super().build(var_list)
 
-    def check_finite(self, grads):
+    def check_finite(self, grads: Sequence[Tensor | None]) -> Tensor:
         squares = [ops.sum(ops.square(ops.cast(g, "float32"))) for g in grads if g is not None]
         norm = replicas.count() * ops.sqrt(sum(squares)) / self.initial_scale
         return norm <= self.max_norm  # False for NaN too
 
-    def count_skipped(self):
+    def count_skipped(self) -> None:
         self.skipped.assign_add(1)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         config = super().get_config()
         del config["dynamic_growth_steps"]
         return {**config, "max_norm": self.max_norm}
 
 
-def innermost(optimizer):
-    """The optimizers that take the steps, as a list, where `optimizer` scales, guards or splits."""
+def innermost(optimizer: keras.optimizers.Optimizer) -> list[keras.optimizers.Optimizer]:
+    """Returns the optimizers that take the steps, where `optimizer` scales, guards or splits."""
     names = ("inner_optimizer", "optimizer", "discriminator_optimizer")
     inside = [getattr(optimizer, name) for name in names if hasattr(optimizer, name)]
     return [one for part in inside for one in innermost(part)] or [optimizer]

@@ -2,22 +2,27 @@
 
 import functools
 import inspect
+from typing import TYPE_CHECKING, Any, Self
 
 import keras
 import numpy as np
 from keras import ops
 
+from keras_vae.typing import ScheduledNumber, Shape, Tensor
 from keras_vae.validation import is_number
+
+if TYPE_CHECKING:
+    from keras_vae.model import VAE
 
 register = keras.saving.register_keras_serializable(package="keras_vae")
 
 _OF_KERAS = ("name", "dtype", "trainable")
 
 
-class Constructed(type(keras.Layer)):
+class Constructed(type(keras.Layer)):  # type: ignore[misc]  # the metaclass has no public name
     """Metaclass that records what a constructor was given, and when it has returned."""
 
-    def __call__(cls, *args, **kwargs):
+    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
         instance = super().__call__(*args, **kwargs)
         instance._given = _names_given(cls, args, kwargs)
         instance._constructed = True
@@ -33,10 +38,12 @@ class Configured(metaclass=Constructed):
     set at any time. Attributes that a user's subclass adds stay free.
     """
 
-    def after_constructor(self):
-        """Called once the constructor of the most derived class has returned."""
+    _given: tuple[str, ...]
 
-    def __setattr__(self, name, value):
+    def after_constructor(self) -> None:
+        """Does nothing here; runs once the constructor of the most derived class has returned."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
         if getattr(self, "_constructed", False) and name in _fixed_names(type(self)):
             raise ValueError(
                 f"`{name}` must be given to the constructor of {type(self).__name__}, because "
@@ -46,7 +53,7 @@ class Configured(metaclass=Constructed):
         super().__setattr__(name, value)
 
 
-def constructor_arguments(instance):
+def constructor_arguments(instance: Configured) -> dict[str, Any]:
     """Returns the constructor's arguments by name, from the attributes of the same names.
 
     Includes arguments that went to a base class through `**kwargs`.
@@ -66,19 +73,27 @@ def constructor_arguments(instance):
     return {name: getattr(instance, name) for name in names}
 
 
-def serialized_arguments(instance):
+def serialized_arguments(instance: Configured) -> dict[str, Any]:
     """Returns `constructor_arguments` as a config that Keras can write."""
     arguments = constructor_arguments(instance)
     return {name: keras.saving.serialize_keras_object(plain(v)) for name, v in arguments.items()}
 
 
-def plain(value):
+def plain(value: Any) -> Any:
     """Returns a `keras.Variable` as the number it holds, and anything else as it is."""
     return _number(value) if isinstance(value, keras.Variable) else value
 
 
-def from_arguments(cls, config):
-    """Returns the instance that `serialized_arguments` described."""
+def from_arguments(cls: Any, config: dict[str, Any]) -> Any:
+    """Returns the instance that `serialized_arguments` described.
+
+    Args:
+        cls: the class of the instance.
+        config: what `serialized_arguments` returned.
+
+    Returns:
+        A new instance.
+    """
     config = {k: keras.saving.deserialize_keras_object(v) for k, v in config.items()}
     parameters = inspect.signature(cls.__init__).parameters.values()
     if not any(p.kind is p.VAR_KEYWORD for p in parameters):
@@ -95,7 +110,8 @@ def _explicit(function):
 
 def _names_given(cls, args, kwargs):
     """Names of all arguments of a call, those that pass through `*args` to a base class too."""
-    names, count = [], len(args)
+    names: list[str] = []
+    count = len(args)
     for owner in cls.__mro__:
         if count and "__init__" in vars(owner):
             own = _explicit(owner.__init__)
@@ -146,19 +162,19 @@ class Coefficient:
     ```
     """
 
-    def __init__(self, meaning, positive=False, optional=False):
+    def __init__(self, meaning: str, positive: bool = False, optional: bool = False) -> None:
         self.meaning, self.positive, self.optional = meaning, positive, optional
 
-    def __set_name__(self, owner, name):
+    def __set_name__(self, owner: type, name: str) -> None:
         self.name, self.attribute = name, f"_{name}_coefficient"
 
-    def __get__(self, part, owner=None):
+    def __get__(self, part: Any, owner: type | None = None) -> Any:
         if part is None:
             return self
         held = getattr(part, self.attribute)
         return _number(held) if isinstance(held, _Number) else held
 
-    def __set__(self, part, value):
+    def __set__(self, part: Any, value: ScheduledNumber | None) -> None:
         value = self._checked(value)
         if not hasattr(part, self.attribute):
             setattr(part, self.attribute, self._held(part, value))
@@ -173,8 +189,16 @@ class Coefficient:
                 f"with what you want. Received: {self.name}={value!r} in place of {held!r}"
             )
 
-    def at(self, part, step):
-        """Returns the present value for the mathematics: a scalar tensor, or None."""
+    def at(self, part: Any, step: Tensor) -> Tensor | None:
+        """Returns the present value for the mathematics.
+
+        Args:
+            part: the part whose attribute it is.
+            step: the optimizer's step, for a schedule.
+
+        Returns:
+            A scalar tensor, or None.
+        """
         held = getattr(part, self.attribute)
         if isinstance(held, keras.Variable):
             return ops.cast(ops.convert_to_tensor(held), "float32")
@@ -232,49 +256,63 @@ class Part(Configured, keras.layers.Layer):
     ```
     """
 
-    def __init__(self, **kwargs):
+    def __init__(self, **kwargs: Any) -> None:
         super().__init__(**{"dtype": "float32", **kwargs})
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), **serialized_arguments(self)}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> Self:
         return from_arguments(cls, config)
 
-    def load_own_variables(self, store):
+    def load_own_variables(self, store: Any) -> None:
         """Loads the variables; files written before coefficients were variables have none."""
         if len(store.keys()):
             super().load_own_variables(store)
 
-    def check_model(self, vae):
+    def check_model(self, vae: "VAE") -> None:
         """Raises ValueError if this part cannot be in the built model `vae`."""
 
 
-def build_once(part, *shapes):
+def build_once(part: keras.Layer, *shapes: Shape) -> None:
     """Builds a part that another part holds, unless loading it from a file has done so."""
     if not part.built:
         part.build(*shapes)
 
 
-def argmax(x):
-    """Index of the largest value on the last axis, without what `ops.argmax` adds on TensorFlow.
+def argmax(x: Tensor) -> Tensor:
+    """Returns the index of the largest value on the last axis, in operations that LiteRT has.
 
-    That treats -0 apart by operations on bits, which LiteRT does not have.
+    `ops.argmax` treats -0 apart on TensorFlow, by operations on bits, which LiteRT does not have.
+
+    Args:
+        x: Tensor (…, N).
+
+    Returns:
+        Tensor of integers (…).
     """
     return ops.top_k(x, 1)[1][..., 0]
 
 
-def soft_clip(x, linear=10.0, margin=10.0):
-    """`x` itself within ±linear, and smoothly bent to stay within ±(linear + margin) beyond.
+def soft_clip(x: Tensor, linear: float = 10.0, margin: float = 10.0) -> Tensor:
+    """Bends `x` smoothly to stay within ±(linear + margin); within ±linear it is `x` itself.
 
-    For log-variances: `exp` of an unbounded one overflows. The slope is continuous and falls off
-    as 1/x² only, so that a value far outside still feels the gradient that brings it back.
+    This is for log-variances: `exp` of an unbounded one overflows. The slope is continuous and
+    falls off as 1/x² only, so that a value far outside still feels the gradient to come back.
+
+    Args:
+        x: Tensor of any shape.
+        linear: bound up to which `x` stays as it is.
+        margin: how far beyond that bound the result may reach.
+
+    Returns:
+        Tensor like `x`.
     """
     inside = ops.clip(x, -linear, linear)
     return inside + margin * softsign((x - inside) / margin)
 
 
-def softsign(x):
+def softsign(x: Tensor) -> Tensor:
     """Returns x / (1 + |x|), in operations that LiteRT has: no `Softsign` in TensorFlow 2.18."""
     return x / (1.0 + ops.abs(x))

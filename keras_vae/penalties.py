@@ -1,11 +1,19 @@
 """Penalties: what may be added to an objective. Each is computed on the batch of all replicas."""
 
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
 import keras
 from keras import ops
 
 from keras_vae import posteriors, priors, replicas
+from keras_vae.objectives import LossTerms
 from keras_vae.part import Coefficient, Part, register
+from keras_vae.typing import ScheduledNumber, Tensor
 from keras_vae.validation import is_number, positive_integer
+
+if TYPE_CHECKING:
+    from keras_vae.model import VAE
 
 
 class Penalty(Part):
@@ -18,21 +26,36 @@ class Penalty(Part):
 
     weight = Coefficient("it multiplies the penalty")
 
-    def __init__(self, weight=1.0, **kwargs):
+    def __init__(self, weight: ScheduledNumber = 1.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.weight = weight
 
-    def loss(self, terms, step):
-        """The weighted penalty of each example, (B,)."""
+    def loss(self, terms: LossTerms, step: Tensor) -> Tensor:
+        """Computes the weighted penalty of each example.
+
+        Args:
+            terms: what the step knows of the batch.
+            step: the optimizer's step, for a schedule of the weight.
+
+        Returns:
+            Tensor (B,).
+        """
         penalty = Penalty.weight.at(self, step) * self.value(terms)
         return ops.broadcast_to(penalty, ops.shape(terms.weights))
 
-    def value(self, terms):
-        """The penalty, (B,) or one number for the batch."""
+    def value(self, terms: LossTerms) -> Tensor:
+        """Computes the penalty, without its weight.
+
+        Args:
+            terms: what the step knows of the batch.
+
+        Returns:
+            Tensor (B,), or one number for the batch.
+        """
         raise NotImplementedError
 
 
-def check_one_prior(penalty, prior):
+def check_one_prior(penalty: Penalty, prior: Any) -> None:
     """Refuses a prior of each example's own for a penalty that compares codes with its draws."""
     if isinstance(prior, priors.ConditionalNormal):
         raise ValueError(
@@ -62,7 +85,13 @@ class TotalCorrelation(Penalty):
 
     estimators = ("weighted", "stratified")
 
-    def __init__(self, dataset_size, weight=1.0, estimator="weighted", **kwargs):
+    def __init__(
+        self,
+        dataset_size: int,
+        weight: ScheduledNumber = 1.0,
+        estimator: str = "weighted",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(weight, **{"name": "total_correlation", **kwargs})
         self.dataset_size = positive_integer(
             dataset_size, "dataset_size", "the number of training examples"
@@ -74,7 +103,7 @@ class TotalCorrelation(Penalty):
             )
         self.estimator = estimator
 
-    def check_model(self, vae):
+    def check_model(self, vae: "VAE") -> None:
         if not isinstance(vae.posterior, posteriors.DiagonalNormal):
             raise ValueError(
                 "`penalties` with a TotalCorrelation must go with the posterior DiagonalNormal, "
@@ -82,7 +111,7 @@ class TotalCorrelation(Penalty):
                 f"Received: posterior={type(vae.posterior).__name__}"
             )
 
-    def value(self, terms):
+    def value(self, terms: LossTerms) -> Tensor:
         q = keras.tree.map_structure(replicas.all_gather, terms.q)
         # log q(z_id|x_j) of own draws i under the posteriors j of all replicas: (K, B, B', D)
         densities = terms.posterior.log_prob_per_dim(q, terms.z[:, :, None, :])
@@ -92,7 +121,7 @@ class TotalCorrelation(Penalty):
         return ops.mean(joint - ops.sum(marginals, axis=-1), axis=0)
 
     def _log_weights(self, terms):
-        """log of the weight of q(z|x_j) in the estimate of q(z_i), (B, B')."""
+        """Returns the log of the weight of q(z|x_j) in the estimate of q(z_i), (B, B')."""
         own, everyone = terms.weights, replicas.all_gather(terms.weights)
         others = everyone / ops.maximum(ops.mean(everyone), 1e-12)
         size = ops.cast(ops.shape(everyone)[0], "float32")
@@ -125,7 +154,9 @@ class Perceptual(Penalty):
     section 3.2; Rombach et al., Latent Diffusion Models (arXiv:2112.10752), section 3.1.
     """
 
-    def __init__(self, network, weight=1.0, **kwargs):
+    def __init__(
+        self, network: Callable[[Tensor], Tensor], weight: ScheduledNumber = 1.0, **kwargs: Any
+    ) -> None:
         super().__init__(weight, **{"name": "perceptual", **kwargs})
         if not callable(network):
             raise ValueError(
@@ -136,9 +167,10 @@ class Perceptual(Penalty):
         if isinstance(network, keras.Layer):
             network.trainable = False
 
-    def value(self, terms):
-        target = ops.cast(terms.target, "float32")
-        difference = self.network(target) - self.network(terms.reconstruction())
+    def value(self, terms: LossTerms) -> Tensor:
+        both = (ops.cast(terms.target, "float32"), terms.reconstruction())
+        target, mean = (ops.cast(self.network(x), "float32") for x in both)  # may compute in half
+        difference = target - mean
         return ops.sum(ops.square(difference), axis=tuple(range(1, len(difference.shape))))
 
 
@@ -162,7 +194,13 @@ class DIP(Penalty):
 
     kinds = ("I", "II")
 
-    def __init__(self, weight=1.0, diagonal_ratio=1.0, kind="II", **kwargs):
+    def __init__(
+        self,
+        weight: ScheduledNumber = 1.0,
+        diagonal_ratio: float = 1.0,
+        kind: str = "II",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(weight, **{"name": "dip", **kwargs})
         if kind not in self.kinds:
             raise ValueError(
@@ -176,7 +214,7 @@ class DIP(Penalty):
         self.diagonal_ratio = float(diagonal_ratio)
         self.kind = kind
 
-    def check_model(self, vae):
+    def check_model(self, vae: "VAE") -> None:
         if not isinstance(vae.posterior, posteriors.DiagonalNormal):
             raise ValueError(
                 "`penalties` with a DIP must go with the posterior DiagonalNormal, because it "
@@ -184,7 +222,7 @@ class DIP(Penalty):
                 f"Received: posterior={type(vae.posterior).__name__}"
             )
 
-    def value(self, terms):
+    def value(self, terms: LossTerms) -> Tensor:
         means, weights = terms.q["mean"], terms.weights
         centred = means - replicas.mean(means, weights)
         covariance = replicas.mean(centred[:, :, None] * centred[:, None, :], weights)
@@ -220,7 +258,9 @@ class MMD(Penalty):
     kernels = ("imq", "rbf")
     multiples = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 
-    def __init__(self, weight=1.0, kernel="imq", scale=1.0, **kwargs):
+    def __init__(
+        self, weight: ScheduledNumber = 1.0, kernel: str = "imq", scale: float = 1.0, **kwargs: Any
+    ) -> None:
         super().__init__(weight, **{"name": "mmd", **kwargs})
         if kernel not in self.kernels:
             raise ValueError(f"`kernel` must be one of {self.kernels}. Received: kernel={kernel!r}")
@@ -232,10 +272,10 @@ class MMD(Penalty):
             )
         self.scale = float(scale)
 
-    def check_model(self, vae):
+    def check_model(self, vae: "VAE") -> None:
         check_one_prior(self, vae.prior)
 
-    def value(self, terms):
+    def value(self, terms: LossTerms) -> Tensor:
         codes = replicas.all_gather(terms.z[0])
         weights = replicas.all_gather(terms.weights)
         draws = terms.prior.sample(ops.shape(codes)[0], terms.seed)

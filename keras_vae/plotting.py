@@ -2,10 +2,16 @@
 
 import functools
 import statistics
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ParamSpec
 
 import numpy as np
 
 from keras_vae import saving, validation
+from keras_vae.typing import FilePath, Tensor
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _SIZE = 0.7  # inches, of one image in a grid
 _STYLE = {
@@ -16,11 +22,14 @@ _STYLE = {
 }
 
 
-def _styled(draw):
+_P = ParamSpec("_P")
+
+
+def _styled(draw: Callable[_P, "Figure"]) -> Callable[_P, "Figure"]:
     """Draws in our style, and leaves the user's own settings of matplotlib as they are."""
 
     @functools.wraps(draw)
-    def styled(*args, **kwargs):
+    def styled(*args: _P.args, **kwargs: _P.kwargs) -> "Figure":
         matplotlib = validation.optional("matplotlib", "plot", "Pictures")
         with matplotlib.rc_context(_STYLE):
             return draw(*args, **kwargs)
@@ -29,13 +38,21 @@ def _styled(draw):
 
 
 @_styled
-def reconstructions(originals, reconstructed, path=None, max_columns=10):
-    """Originals over reconstructions.
+def reconstructions(
+    originals: Tensor, reconstructed: Tensor, path: FilePath | None = None, max_columns: int = 10
+) -> "Figure":
+    """Draws originals over their reconstructions.
 
     Args:
-        originals, reconstructed: (N, H, W, C) in [0, 1] or uint8, C of 1 or 3.
+        originals, reconstructed: images (N, H, W, C) in [0, 1] or uint8, C of 1 or 3.
         path: file to save to, such as "reconstructions.png".
         max_columns: how many of the images to show.
+
+    Returns:
+        A matplotlib figure.
+
+    Raises:
+        ValueError: if these are no images, or not as many of each.
     """
     rows = [
         _images(x, name)[:max_columns]
@@ -55,11 +72,25 @@ def reconstructions(originals, reconstructed, path=None, max_columns=10):
 
 
 @_styled
-def image_grid(images, path=None, columns=None, title=None):
-    """Images in rows of `columns`, by default about square.
+def image_grid(
+    images: Tensor,
+    path: FilePath | None = None,
+    columns: int | None = None,
+    title: str | None = None,
+) -> "Figure":
+    """Draws images in rows.
 
     Args:
-        images: (N, H, W, C) in [0, 1] or uint8, C of 1 or 3.
+        images: images (N, H, W, C) in [0, 1] or uint8, C of 1 or 3.
+        path: file to save to.
+        columns: number of images in a row; by default the grid is about square.
+        title: title of the figure.
+
+    Returns:
+        A matplotlib figure.
+
+    Raises:
+        ValueError: if these are no images.
     """
     images = _images(images, "images")
     columns = columns or int(np.ceil(np.sqrt(len(images))))
@@ -72,11 +103,18 @@ def image_grid(images, path=None, columns=None, title=None):
 
 
 @_styled
-def loss_curves(history, path=None):
-    """One panel for each log, training and validation, over epochs.
+def loss_curves(history: Mapping[str, Sequence[float]], path: FilePath | None = None) -> "Figure":
+    """Draws one panel for each log, training and validation, over epochs.
 
     Args:
         history: dict of lists, as `fit(…).history`.
+        path: file to save to.
+
+    Returns:
+        A matplotlib figure.
+
+    Raises:
+        ValueError: if there is no loss in `history`.
     """
     names = [n for n in ("loss", "reconstruction_loss", "kl_loss") if n in history]
     if not names:
@@ -98,12 +136,21 @@ def loss_curves(history, path=None):
 
 
 @_styled
-def latent_map(decode, path=None, steps=20):
-    """What the decoder makes of a plane of two latent dimensions.
+def latent_map(
+    decode: Callable[[np.ndarray], np.ndarray], path: FilePath | None = None, steps: int = 20
+) -> "Figure":
+    """Draws what the decoder makes of a plane of two latent dimensions.
 
     Args:
         decode: function (N, 2) -> (N, H, W, C), such as `vae.decode`.
+        path: file to save to.
         steps: codes along each axis, at equal steps of the prior's probability.
+
+    Returns:
+        A matplotlib figure.
+
+    Raises:
+        ValueError: if `decode` returns no images.
     """
     quantiles = [statistics.NormalDist().inv_cdf(p) for p in np.linspace(0.02, 0.98, steps)]
     z1, z2 = np.meshgrid(quantiles, quantiles[::-1])
@@ -125,13 +172,22 @@ def latent_map(decode, path=None, steps=20):
 
 
 @_styled
-def latent_scatter(codes, labels=None, path=None, class_names=None):
-    """Codes of two latent dimensions, coloured by class.
+def latent_scatter(
+    codes: np.ndarray,
+    labels: Sequence[Any] | np.ndarray | None = None,
+    path: FilePath | None = None,
+    class_names: Sequence[str] | None = None,
+) -> "Figure":
+    """Draws codes of two latent dimensions, coloured by class.
 
     Args:
-        codes: (N, 2).
-        labels: (N,) classes.
+        codes: NumPy array (N, 2).
+        labels: classes, (N,).
+        path: file to save to.
         class_names: names of the classes 0, 1, ….
+
+    Returns:
+        A matplotlib figure.
     """
     figure = _figure(6.0, 5.0, layout="constrained")
     axis = figure.subplots()
@@ -154,12 +210,27 @@ def latent_scatter(codes, labels=None, path=None, class_names=None):
 
 
 @_styled
-def traversals(decode, code, path=None, span=3.0, steps=9):
-    """One row a latent dimension: that entry of `code` moved from -span to span.
+def traversals(
+    decode: Callable[[np.ndarray], np.ndarray],
+    code: Tensor,
+    path: FilePath | None = None,
+    span: float = 3.0,
+    steps: int = 9,
+) -> "Figure":
+    """Draws one row for each latent dimension: that entry of `code` moved from -span to span.
 
     Args:
         decode: function (N, D) -> (N, H, W, C), such as `vae.decode`.
-        code: (D,).
+        code: the code to start from, (D,).
+        path: file to save to.
+        span: how far each entry is moved.
+        steps: number of images in a row.
+
+    Returns:
+        A matplotlib figure.
+
+    Raises:
+        ValueError: if `decode` returns no images.
     """
     code, values = np.asarray(code, "float32").ravel(), np.linspace(-span, span, steps)
     codes = np.repeat(code[None], len(code) * steps, axis=0)
@@ -178,23 +249,31 @@ def traversals(decode, code, path=None, span=3.0, steps=9):
     return _finish(figure, path)
 
 
-def figure_colours():
-    """Ten colours that can be told apart."""
+def figure_colours() -> Any:
+    """Returns a colour map of ten colours that can be told apart."""
     import matplotlib
 
     return matplotlib.colormaps["tab10"]
 
 
-def mosaic(images, columns):
-    """Images (N, H, W, C) as one picture, in rows of `columns`; N must fill the rows."""
+def mosaic(images: np.ndarray, columns: int) -> np.ndarray:
+    """Joins images to one picture.
+
+    Args:
+        images: images (N, H, W, C); N must fill the rows.
+        columns: number of images in a row.
+
+    Returns:
+        NumPy array (rows * H, columns * W, C).
+    """
     count, height, width, channels = images.shape
     rows = count // columns
     grid = images.reshape(rows, columns, height, width, channels).transpose(0, 2, 1, 3, 4)
     return grid.reshape(rows * height, columns * width, channels)
 
 
-def is_image(shape):
-    """Whether an example of this shape, (H, W, C), can be drawn."""
+def is_image(shape: Sequence[int]) -> bool:
+    """Returns whether an example of this shape, (H, W, C), can be drawn."""
     return len(shape) == 3 and shape[-1] in (1, 3)
 
 

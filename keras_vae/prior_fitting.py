@@ -1,22 +1,46 @@
 """Fits a prior to the codes of a trained model."""
 
+from typing import TYPE_CHECKING, Any
+
 import keras
 import numpy as np
 from keras import ops
 
 from keras_vae import data_adapters, divergences, inference, metrics, random, replicas
+from keras_vae.metrics import IterationSnapshot
 from keras_vae.part import constructor_arguments
+from keras_vae.priors import Prior
 from keras_vae.trainers import Trainer
+from keras_vae.typing import Data, Tensor
+
+if TYPE_CHECKING:
+    from keras_vae.model import VAE
 
 _STARTING_CODES = 10_000
 """Codes from which a prior takes its first guess."""
 
 
-def fit_prior(vae, x, prior, learning_rate, fit_arguments):
+def fit_prior(
+    vae: "VAE",
+    x: Data,
+    prior: "Prior",
+    learning_rate: float | keras.optimizers.schedules.LearningRateSchedule,
+    fit_arguments: dict[str, Any],
+) -> "VAE":
     """Returns a model like `vae` with a prior fitted to q(z|x): `VAE.fit_prior`.
 
     x is encoded once; then -E_q[log p(z)], the only part of the loss that depends on the prior, is
     minimised. Nothing of `vae` changes.
+
+    Args:
+        vae: the trained model.
+        x: the examples, in any container that `fit` takes.
+        prior: the prior to be fitted.
+        learning_rate: number or schedule, for Adam.
+        fit_arguments: other arguments of `fit` by name.
+
+    Returns:
+        A new model of the same class.
     """
     arguments = dict(fit_arguments)
     with vae.strategy_scope():
@@ -33,17 +57,29 @@ def fit_prior(vae, x, prior, learning_rate, fit_arguments):
     return fitted
 
 
-def with_prior(vae, prior):
+def with_prior(vae: "VAE", prior: "Prior") -> "VAE":
     """Returns a model of the same class and parts with another prior, compiled like `vae`."""
     arguments = constructor_arguments(vae) | {"prior": prior}
     fitted = type(vae)(**arguments)
-    if vae.compiled:
-        fitted.compile_from_config(vae.get_compile_config())
+    config = vae.get_compile_config() if vae.compiled else None
+    if config is not None:
+        fitted.compile_from_config(config)
     return fitted
 
 
-def encoded(vae, x, y=None, sample_weight=None):
-    """(q(z|x) and the condition of each example, a dummy target, sample weights), in memory."""
+def encoded(
+    vae: "VAE", x: Data, y: Data | None = None, sample_weight: Data | None = None
+) -> tuple[dict[str, Any], np.ndarray, Tensor | None]:
+    """Encodes examples once, in memory.
+
+    Args:
+        vae: the trained model.
+        x, y, sample_weight: the examples, as for `fit`.
+
+    Returns:
+        Tuple of a dict with q(z|x) and the condition of each example, a dummy target, and the
+            sample weights or None.
+    """
     x = data_adapters.for_score(vae, x, y)
     parts = vae._runners.get(inference.encoded).run(x, verbose=0)
     weights = parts.pop("weights", None)
@@ -53,7 +89,7 @@ def encoded(vae, x, y=None, sample_weight=None):
     return parts, np.zeros((rows, 1), "float32"), weights
 
 
-def start(prior, vae, x):
+def start(prior: "Prior", vae: "VAE", x: dict[str, Any]) -> None:
     """Gives the prior a first guess from codes, where it has one of its own."""
     first = keras.tree.map_structure(lambda a: ops.convert_to_tensor(a[:_STARTING_CODES]), x["q"])
     seed = keras.random.SeedGenerator(random.stream(vae.seed, 1))
@@ -69,15 +105,23 @@ class PriorFitting(Trainer):
         prior: a prior that is built.
     """
 
-    def __init__(self, vae, prior):
+    def __init__(self, vae: "VAE", prior: "Prior") -> None:
         super().__init__(autocast=False)
         self.vae, self.prior = vae, prior
         self.noise = keras.random.SeedGenerator(random.stream(vae.seed, 0))
         self._kl = metrics.StepMetrics(["loss"], vae.latent_dim)
         self.built = True
 
-    def call(self, x, training=False):
-        """KL(q(z|x) || p(z)) of each example in nats, (B,)."""
+    def call(self, x: dict[str, Any], training: bool = False) -> Tensor:
+        """Computes KL(q(z|x) || p(z)) of each example in nats.
+
+        Args:
+            x: dict with `q`, the parameters of q(z|x), and `condition` if there is one.
+            training: not used.
+
+        Returns:
+            Tensor (B,).
+        """
         posterior, q = self.vae.posterior, x["q"]
         prior = self.prior.condition_on(x.get("condition"), posterior, self._infer)
         z = posterior.sample(q, 1, self.noise)
@@ -86,7 +130,14 @@ class PriorFitting(Trainer):
     def _infer(self, x):
         return self.vae.posterior(self.vae.encoder(x, training=False))
 
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+    def compute_loss(
+        self,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Tensor | None = None,
+        sample_weight: Tensor | None = None,
+        training: bool = True,
+    ) -> Tensor:
         weights = ops.ones_like(y_pred)
         if sample_weight is not None:
             weights = weights * ops.cast(sample_weight, weights.dtype)
@@ -94,22 +145,22 @@ class PriorFitting(Trainer):
         return replicas.replica_loss(y_pred, weights)
 
     @property
-    def metrics(self):
+    def metrics(self) -> list[keras.Metric]:
         return [self._kl.means]
 
     @property
-    def iteration_snapshot(self):
+    def iteration_snapshot(self) -> IterationSnapshot:
         return self._kl.iteration_snapshot
 
     @property
-    def trainable_variables(self):
+    def trainable_variables(self) -> list[keras.Variable]:
         return self.prior.trainable_variables
 
     @property
-    def trainable_weights(self):
+    def trainable_weights(self) -> list[keras.Variable]:
         return self.prior.trainable_weights
 
     @property
-    def non_trainable_variables(self):
+    def non_trainable_variables(self) -> list[keras.Variable]:
         trained = set(map(id, self.trainable_variables))
         return [v for v in self.variables if id(v) not in trained]

@@ -1,26 +1,36 @@
 """Noise that is the same on one device and on many, and whose state is saved with the model."""
 
 import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
 from keras_vae import replicas
+from keras_vae.typing import Seed, Tensor
 
 
-def new_seed():
-    """A seed that obeys `keras.utils.set_random_seed`."""
+def new_seed() -> int:
+    """Returns a seed that obeys `keras.utils.set_random_seed`."""
     return int(np.random.randint(2**31 - 1))
 
 
-def stream(seed, index):
-    """The `index`-th of many unrelated seeds made from one.
+def stream(seed: int | np.integer, index: int) -> int:
+    """Returns the `index`-th of many unrelated seeds made from one.
 
     Neighbouring integers will not do: on torch Keras adds the step to the seed, so that seeds
     5 and 6 would share their noise.
+
+    Args:
+        seed: Integer.
+        index: Number of the seed, from 0.
+
+    Returns:
+        Integer of 31 bits.
     """
-    return int(np.random.SeedSequence([seed, index]).generate_state(1)[0] >> 1)
+    return int(np.random.SeedSequence([int(seed), int(index)]).generate_state(1)[0] >> 1)
 
 
 class RowSharedSeed:
@@ -40,22 +50,38 @@ class RowSharedSeed:
     ```
     """
 
-    def __init__(self, seed=0):
+    def __init__(self, seed: int = 0) -> None:
         self.seed, self.calls = seed, 0
 
-    def next(self):
+    def next(self) -> int:
         """Returns the integer seed of the next random operation."""
         self.calls += 1
         return stream(self.seed, self.calls)
 
 
-def normal(shape, seed, axis=0):
-    """Standard normal noise of a shape whose `axis` runs over the examples of this replica."""
+def normal(shape: tuple[Any, ...], seed: Seed, axis: int = 0) -> Tensor:
+    """Draws standard normal noise.
+
+    Args:
+        shape: Shape of the noise.
+        seed: Integer, `keras.random.SeedGenerator` or `RowSharedSeed`.
+        axis: Axis of the shape that runs over the examples of this replica.
+
+    Returns:
+        Tensor of the shape, float32.
+    """
     return _noise(keras.random.normal, shape, seed, axis)
 
 
-def uniform(shape, seed, axis=0):
-    """Noise uniform in [0, 1), like `normal`."""
+def uniform(shape: tuple[Any, ...], seed: Seed, axis: int = 0) -> Tensor:
+    """Draws noise that is uniform in [0, 1).
+
+    Args:
+        shape, seed, axis: As for `normal`.
+
+    Returns:
+        Tensor of the shape, float32.
+    """
     return _noise(keras.random.uniform, shape, seed, axis)
 
 
@@ -66,7 +92,7 @@ def _noise(draw, shape, seed, axis):
     return rows_of_global_draw(lambda s: draw(s, dtype="float32", seed=seed), shape, axis)
 
 
-def unseeded_state():
+def unseeded_state() -> tuple[Any, Any] | None:
     """Returns the state of torch's own generators, from which Dropout draws there; else None."""
     if keras.backend.backend() != "torch":
         return None
@@ -76,7 +102,7 @@ def unseeded_state():
 
 
 @contextlib.contextmanager
-def unseeded_noise(state):
+def unseeded_noise(state: tuple[Any, Any] | None) -> Iterator[None]:
     """Repeats the noise that followed an `unseeded_state()`; afterwards all goes on as before."""
     if state is None:
         yield
@@ -89,16 +115,36 @@ def unseeded_noise(state):
         yield
 
 
-def gumbel(noise):
-    """Uniform noise as Gumbel noise: the largest of log-probabilities with it is a draw of them."""
+def gumbel(noise: Tensor) -> Tensor:
+    """Turns uniform noise into Gumbel noise.
+
+    The largest of log-probabilities with such noise added is a draw of them.
+
+    Args:
+        noise: Tensor of uniform noise in [0, 1).
+
+    Returns:
+        Tensor like `noise`.
+    """
     return -ops.log(-ops.log(ops.clip(noise, 1e-7, 1 - 1e-7)))
 
 
-def rows_of_global_draw(draw, shape, axis=0):
-    """`draw(shape)`; on N replicas each draws the global batch's noise and takes its own rows.
+def rows_of_global_draw(
+    draw: Callable[[Any], Tensor], shape: tuple[Any, ...], axis: int = 0
+) -> Tensor:
+    """Draws this replica's rows of noise for the batch of all replicas.
 
-    A seed generator gives every replica the same numbers, so this is what makes N replicas
-    differ from each other and equal one device.
+    A seed generator gives every replica the same numbers. So on N replicas each draws the noise of
+    the global batch and takes its own rows. This makes the replicas differ from each other, and
+    together equal one device.
+
+    Args:
+        draw: Function of a shape that returns a tensor.
+        shape: Shape of this replica's noise.
+        axis: Axis of the shape that runs over the examples of this replica.
+
+    Returns:
+        Tensor of the shape; on one device `draw(shape)`.
     """
     replica = replicas.context()
     if replica is None:

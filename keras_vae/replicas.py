@@ -5,16 +5,25 @@ On JAX `keras.distribution` shares out one global computation, so there is nothi
 
 import json
 import os
+from typing import Any
 
 import keras
 from keras import ops
 
+from keras_vae.typing import Tensor
 
-def strategy(name="none"):
-    """The strategy for a name: "none" (None), or "mirrored", over all GPUs or else all CPU devices.
+
+def strategy(name: str = "none") -> Any:
+    """Returns the `tf.distribute` strategy for a name.
 
     Where the environment variable TF_CONFIG describes a cluster of several workers, this process
     joins it whatever the name. Must come before anything else that TensorFlow does.
+
+    Args:
+        name: "none", or "mirrored", over all GPUs or else all CPU devices.
+
+    Returns:
+        A strategy, or None for "none".
     """
     if name == "none" and not in_cluster():
         return None
@@ -26,14 +35,14 @@ def strategy(name="none"):
     return tf.distribute.MirroredStrategy([device.name for device in devices])
 
 
-def in_cluster():
-    """Whether TF_CONFIG makes this process one of several workers."""
+def in_cluster() -> bool:
+    """Returns whether TF_CONFIG makes this process one of several workers."""
     cluster = json.loads(os.environ.get("TF_CONFIG") or "{}").get("cluster", {})
     return sum(len(tasks) for job, tasks in cluster.items() if job != "evaluator") > 1
 
 
-def context():
-    """The tf.distribute replica context where several replicas run in step, else None."""
+def context() -> Any:
+    """Returns the `tf.distribute` replica context where several replicas run in step, else None."""
     if keras.backend.backend() != "tensorflow":
         return None
     import tensorflow as tf
@@ -42,14 +51,17 @@ def context():
     return context if context is not None and context.num_replicas_in_sync > 1 else None
 
 
-def count():
-    """The number of replicas that run in step."""
+def count() -> int:
+    """Returns the number of replicas that run in step."""
     replica = context()
     return 1 if replica is None else replica.num_replicas_in_sync
 
 
-def shards():
-    """The number of parts that `keras.distribution` splits each batch into: 1 without it."""
+def shards() -> int:
+    """Returns the number of parts that `keras.distribution` splits each batch into.
+
+    Without a distribution it is 1.
+    """
     distribution = keras.distribution.distribution()
     if distribution is None:
         return 1
@@ -57,20 +69,30 @@ def shards():
     return mesh.shape[mesh.axis_names.index(distribution.batch_dim_name)]
 
 
-def all_sum(value):
-    """The sum of a tensor, or of each in a list of tensors, over all replicas."""
+def all_sum(value: Any) -> Any:
+    """Returns the sum over all replicas of a tensor, or of each tensor in a list."""
     replica = context()
     return value if replica is None else replica.all_reduce("SUM", value)
 
 
-def all_gather(value, axis=0):
-    """The rows of a tensor on all replicas, in one order on each; gradients pass through it."""
+def all_gather(value: Tensor, axis: int = 0) -> Tensor:
+    """Returns the rows of a tensor on all replicas, in one order on each.
+
+    Gradients pass through it.
+
+    Args:
+        value: this replica's rows, which may be more or fewer than on others.
+        axis: the axis of the rows.
+
+    Returns:
+        Tensor with the rows of all replicas.
+    """
     replica = context()
     return value if replica is None else replica.all_gather(value, axis=axis)
 
 
-def first_row(values):
-    """The place of this replica's first row among the rows of all replicas."""
+def first_row(values: Tensor) -> Tensor:
+    """Returns the place of this replica's first row among the rows of all replicas."""
     replica = context()
     if replica is None:
         return 0
@@ -78,18 +100,29 @@ def first_row(values):
     return ops.sum(counts[: replica.replica_id_in_sync_group])
 
 
-def mean(values, weights):
-    """The weighted mean over the examples of all replicas, for values of (rows, …)."""
+def mean(values: Tensor, weights: Tensor) -> Tensor:
+    """Computes the weighted mean over the examples of all replicas.
+
+    Args:
+        values: values of this replica, (rows, …).
+        weights: weights of the examples, (rows,).
+
+    Returns:
+        Tensor (…); 0 where the weights add up to 0.
+    """
     weights = ops.reshape(weights, (-1, *[1] * (len(values.shape) - 1)))
     total = all_sum(ops.sum(weights * values, axis=0))
     return ops.divide_no_nan(total, all_sum(ops.sum(weights)))
 
 
-def replica_loss(values, weights):
-    """This replica's share of the global weighted mean: the shares of all replicas add up to it.
+def replica_loss(values: Tensor, weights: Tensor) -> Tensor:
+    """Computes this replica's share of the global weighted mean.
 
     Args:
-        values: (rows,) per-example values of this replica; rows may be 0.
-        weights: (rows,) weights of the examples.
+        values: values of this replica's examples, (rows,); rows may be 0.
+        weights: weights of the examples, (rows,).
+
+    Returns:
+        A scalar tensor. The shares of all replicas add up to the mean.
     """
     return ops.divide_no_nan(ops.sum(weights * values), all_sum(ops.sum(weights)))

@@ -7,10 +7,16 @@ import base64
 import importlib.resources
 import io
 import statistics
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from keras_vae import evaluation, plotting, saving, validation
+from keras_vae.typing import FilePath
+
+if TYPE_CHECKING:
+    from keras_vae.model import VAE
 
 _SHOWN = 12  # originals, and columns of samples
 _STRIPS = 32  # latent dimensions with a traversal
@@ -31,8 +37,17 @@ _MEANINGS = {
 _NAMES = {"elbo": "ELBO", "kl_loss": "KL", "dimension_wise_kl": "dimension-wise KL"}
 
 
-def write(path, vae, x, labels=None, class_names=None, history=None, num_samples=100, title="VAE"):
-    """Writes the page, and returns its numbers as a dict.
+def write(
+    path: FilePath,
+    vae: "VAE",
+    x: np.ndarray,
+    labels: Sequence[Any] | np.ndarray | None = None,
+    class_names: Sequence[str] | None = None,
+    history: Mapping[str, Sequence[float]] | None = None,
+    num_samples: int = 100,
+    title: str = "VAE",
+) -> dict[str, Any]:
+    """Writes the page.
 
     Args:
         path: file to write, such as "report.html".
@@ -43,6 +58,9 @@ def write(path, vae, x, labels=None, class_names=None, history=None, num_samples
         history: dict of lists, as `fit(…).history`, for the curves.
         num_samples: draws for the log-likelihood, of the first 1,000 examples.
         title: of the page.
+
+    Returns:
+        A dict of the numbers on the page.
 
     Raises:
         ValueError: if the model takes a condition.

@@ -3,6 +3,8 @@
 import functools
 import operator
 import warnings
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
@@ -10,6 +12,10 @@ from keras import ops
 
 from keras_vae import batch as batches
 from keras_vae import data_adapters, inference, replicas
+from keras_vae.typing import Tensor
+
+if TYPE_CHECKING:
+    from keras_vae.model import VAE
 
 _map = keras.tree.map_structure
 
@@ -21,31 +27,35 @@ _BATCHES_A_PART = 50  # of what `predict` computes at a time
 class Function(keras.Model):
     """`function(vae, batch)` as a model, for Keras' batching, progress bar and strategies."""
 
-    def __init__(self, vae, function):
+    def __init__(self, vae: "VAE", function: Callable) -> None:
         super().__init__(dtype="float32", autocast=False)
         self.vae, self.function = vae, function
         self.built = True
 
-    def call(self, x, training=False):
+    def call(self, x: Any, training: bool = False) -> Any:
         return self.function(self.vae, self.unpack(x))
 
-    def unpack(self, x):
+    def unpack(self, x: Any) -> batches.Batch:
         return batches.unpack(x, self.vae.likelihood, self.vae.condition_dim)
 
 
 class CheckedFunction(Function):
-    """The same, in a tuple with `good`: whether each example has no bad values, (B,).
+    """The same, in a tuple with `good`: 1 for each example without bad values, (B,).
+
+    An integer, because workers do not gather booleans.
 
     Of a batch with a `target` it must lie in the support; what is only encoded must be finite.
     """
 
-    def call(self, x, training=False):
+    def call(self, x: Any, training: bool = False) -> tuple[Any, Tensor]:
         batch = self.unpack(x)
-        outputs = self.function(self.vae, batch)
-        if not (isinstance(x, dict) and "target" in x):
-            return outputs, inference.finite_input(self.vae, batch)
+        is_scored = isinstance(x, dict) and "target" in x
+        good = self._can_be_scored(batch) if is_scored else inference.finite_input(self.vae, batch)
+        return self.function(self.vae, batch), ops.cast(good, "int32")
+
+    def _can_be_scored(self, batch):
         edge = self.vae.likelihood.to_edge(batch.target)  # as it is scored
-        return outputs, self.vae._is_good(batch._replace(target=edge))
+        return self.vae._is_good(batch._replace(target=edge))
 
 
 class Runner:
@@ -56,7 +66,7 @@ class Runner:
         function: returns a tensor, or a dict of them, with a row for each example.
     """
 
-    def __init__(self, vae, function):
+    def __init__(self, vae: "VAE", function: Callable) -> None:
         self.vae, self.function = vae, function
         self.model = self._made(Function)
 
@@ -65,14 +75,27 @@ class Runner:
             return kind(self.vae, self.function)
 
     @functools.cached_property
-    def checked(self):
+    def checked(self) -> CheckedFunction:
         return self._made(CheckedFunction)
 
-    def run(self, x, batch_size=None, compiled=False, **options):
-        """Returns the NumPy output (or dict of them) for checked arrays or a pipeline.
+    def run(
+        self, x: Any, batch_size: int | None = None, compiled: bool = False, **options: Any
+    ) -> Any:
+        """Runs the function over data.
 
-        What fills no batch is computed eagerly: a graph for it takes longer than the work. With
-        `compiled` one small batch has a graph too.
+        What fills no batch is computed eagerly: a graph for it takes longer than the work.
+
+        Args:
+            x: checked arrays or a pipeline.
+            batch_size: number of examples at a time, 128 by default.
+            compiled: whether one small batch has a graph too.
+            options: other arguments of `keras.Model.predict`.
+
+        Returns:
+            NumPy array, or a dict of them, with a row for each example.
+
+        Raises:
+            ValueError: if a batch of a pipeline held bad values, once all have run.
         """
         if not data_adapters.in_memory(x):
             return self._run_pipeline(x, **options)
@@ -134,10 +157,12 @@ class Runners:
     No list or dict of the VAE's own: Keras would save its content.
     """
 
-    def __init__(self, vae):
-        self.vae, self.made, self.variables = vae, {}, None
+    def __init__(self, vae: "VAE") -> None:
+        self.vae = vae
+        self.made: dict[tuple, Runner] = {}
+        self.variables: tuple[int, ...] | None = None
 
-    def get(self, function, *arguments):
+    def get(self, function: Callable, *arguments: Any) -> Runner:
         """Returns the `Runner` of `function(vae, batch, *arguments)`."""
         variables = tuple(map(id, self.vae.variables))  # others after quantize or enable_lora
         if variables != self.variables:
@@ -148,7 +173,7 @@ class Runners:
             self.made[key] = Runner(self.vae, call)
         return self.made[key]
 
-    def clear(self):
+    def clear(self) -> None:
         """Forgets all, as after `compile`."""
         self.made = {}
 

@@ -1,10 +1,13 @@
 """Saving and loading of models, with errors that say what to do."""
 
 import os
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import keras
 
 from keras_vae import archives, keras_compat
+from keras_vae.typing import FilePath
 from keras_vae.writing import atomic, atomic_folder, hold, remove_leftovers, sole_use
 
 __all__ = [
@@ -31,7 +34,7 @@ FORMAT = 1
 """Of the config of a saved model; a file of a later one is refused."""
 
 
-def save(write, path, overwrite=True, **kwargs):
+def save(write: Callable, path: FilePath, overwrite: bool = True, **kwargs: Any) -> None:
     """Calls Keras' `write(path, …)`, atomically where `path` will be one file.
 
     Args:
@@ -39,12 +42,7 @@ def save(write, path, overwrite=True, **kwargs):
         path: the file, or what else Keras takes.
         overwrite: as in `keras.Model.save`.
         kwargs: the other arguments of `write`.
-
-    Raises:
-        ValueError: if a whole model saved under this name could not be loaded again.
     """
-    if getattr(write, "__func__", write) is not keras.Model.save_weights:
-        check_name(path, kwargs.get("zipped"))
     is_one_file = kwargs.get("zipped") is not False and kwargs.get("max_shard_size") is None
     if not overwrite or str(path).startswith("hf://") or not is_one_file:
         return write(path, overwrite=overwrite, **kwargs)
@@ -52,7 +50,7 @@ def save(write, path, overwrite=True, **kwargs):
         write(temporary, overwrite=True, **kwargs)
 
 
-def check_name(path, zipped=None, argument="filepath"):
+def check_name(path: FilePath, zipped: bool | None = None, argument: str = "filepath") -> None:
     """Refuses a name under which a whole model could be saved, but not loaded again.
 
     Raises:
@@ -68,15 +66,17 @@ def check_name(path, zipped=None, argument="filepath"):
     )
 
 
-def check_checkpoints(callbacks):
+def check_checkpoints(callbacks: Iterable[keras.callbacks.Callback]) -> None:
     """Refuses, before the first step, a `ModelCheckpoint` whose files could not be loaded again."""
     for callback in callbacks:
         if isinstance(callback, keras.callbacks.ModelCheckpoint) and not callback.save_weights_only:
             check_name(callback.filepath)
 
 
-def load_model(path, custom_objects: dict | None = None, compile: bool = True) -> keras.Model:
-    """The model saved in a `.keras` file: `keras.saving.load_model` with a clear error.
+def load_model(
+    path: FilePath, custom_objects: dict | None = None, compile: bool = True
+) -> keras.Model:
+    """Loads the model saved in a `.keras` file: `keras.saving.load_model` with a clear error.
 
     Args:
         path: the file, or a folder that was saved with `zipped=False`. Nothing in it is executed
@@ -118,7 +118,7 @@ def _cause(error):
     return " ".join(text.split())[:400] or "no details"
 
 
-def check_format(number):
+def check_format(number: int) -> None:
     """Refuses the config of a later version; one without a number is of the first."""
     if number > FORMAT:
         raise ValueError(
@@ -127,8 +127,8 @@ def check_format(number):
         )
 
 
-def portable(config):
-    """A serialised config with Keras' own optimizers for those that only its torch backend has."""
+def portable(config: Any) -> Any:
+    """Returns a serialised config with optimizers of Keras for those of its torch backend."""
     if not isinstance(config, dict):
         return config
     config = {key: portable(value) for key, value in config.items()}
@@ -137,20 +137,28 @@ def portable(config):
     return config
 
 
-def noise_states(model):
-    """The variables of random generators (the model's, Dropout's), which Keras does not save."""
+def noise_states(model: keras.Model) -> list[keras.Variable]:
+    """Returns the states of random generators (Dropout's too), which Keras does not save."""
     weights = {id(weight) for weight in model.weights}
     return [variable for variable in model.variables if id(variable) not in weights]
 
 
-def save_noise_states(model, store):
+def save_noise_states(model: keras.Model, store: Any) -> None:
     """Adds the noise states to what `save_own_variables` stores."""
     for i, state in enumerate(noise_states(model)):
         store[f"noise_{i}"] = state
 
 
-def load_noise_states(model, store):
-    """Takes the noise states out of `store` into the model; returns the rest of the store."""
+def load_noise_states(model: keras.Model, store: Any) -> dict[str, Any]:
+    """Takes the noise states out of a store into the model.
+
+    Args:
+        model: the model.
+        store: what `save_noise_states` has written to, with the variables of the model.
+
+    Returns:
+        A dict with the rest of the store.
+    """
     rest = {key: store[key] for key in store.keys()}  # noqa: SIM118 (an HDF5 group)
     for i, state in enumerate(noise_states(model)):
         value = rest.pop(f"noise_{i}", None)
@@ -159,10 +167,16 @@ def load_noise_states(model, store):
     return rest
 
 
-def quantized_layers(model):
-    """Where a model holds quantized layers, and how: a list for its config.
+def quantized_layers(model: keras.Model) -> list[dict[str, Any]]:
+    """Records where a model holds quantized layers, and how, for its config.
 
     The config of a network records its own; that of a part does not record its layers.
+
+    Args:
+        model: the model.
+
+    Returns:
+        A list of dicts with `index`, `mode` and `config`, as `quantize_layers` takes it.
     """
     return [
         {
@@ -177,7 +191,7 @@ def quantized_layers(model):
     ]
 
 
-def quantize_layers(model, recorded):
+def quantize_layers(model: keras.Model, recorded: list[dict[str, Any]]) -> None:
     """Quantizes the layers that `quantized_layers` recorded, so that their weights can be read."""
     layers = keras_compat.flatten_layers(model)
     for entry in recorded:

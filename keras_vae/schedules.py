@@ -5,25 +5,27 @@ resumed with the model: `objectives.ELBO(beta=schedules.Linear(1000))`.
 """
 
 import math
+from typing import Any
 
 import keras
 from keras import ops
 
 from keras_vae.part import Configured, register, serialized_arguments
+from keras_vae.typing import Tensor
 from keras_vae.validation import positive_integer
 
 
 class _Ramp(Configured, keras.optimizers.schedules.LearningRateSchedule):
-    def __init__(self, num_steps, start=0.0, end=1.0):
+    def __init__(self, num_steps: int, start: float = 0.0, end: float = 1.0) -> None:
         super().__init__()
         self.num_steps = positive_integer(num_steps, "num_steps", "the optimizer steps it takes")
         self.start, self.end = start, end
 
-    def __call__(self, step):
+    def __call__(self, step: Tensor) -> Tensor:
         progress = ops.cast(step, "float32") / self.num_steps
         return self.start + (self.end - self.start) * self.fraction(progress)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return serialized_arguments(self)
 
 
@@ -40,7 +42,7 @@ class Linear(_Ramp):
     Reference: Sønderby et al., Ladder Variational Autoencoders (arXiv:1602.02282), section 2.3.
     """
 
-    def fraction(self, progress):
+    def fraction(self, progress: Tensor) -> Tensor:
         return ops.clip(progress, 0.0, 1.0)
 
 
@@ -58,7 +60,9 @@ class Cyclical(_Ramp):
     Reference: Fu et al., Cyclical Annealing Schedule (arXiv:1903.10145), equation 6.
     """
 
-    def __init__(self, num_steps, start=0.0, end=1.0, ramp=0.5):
+    def __init__(
+        self, num_steps: int, start: float = 0.0, end: float = 1.0, ramp: float = 0.5
+    ) -> None:
         super().__init__(num_steps, start, end)
         if not 0 < ramp <= 1:
             raise ValueError(
@@ -67,7 +71,7 @@ class Cyclical(_Ramp):
             )
         self.ramp = ramp
 
-    def fraction(self, progress):
+    def fraction(self, progress: Tensor) -> Tensor:
         return ops.minimum((progress - ops.floor(progress)) / self.ramp, 1.0)
 
 
@@ -88,7 +92,9 @@ class Sigmoid(_Ramp):
     section 3.1 and figure 2.
     """
 
-    def __init__(self, num_steps, start=0.0, end=1.0, sharpness=10.0):
+    def __init__(
+        self, num_steps: int, start: float = 0.0, end: float = 1.0, sharpness: float = 10.0
+    ) -> None:
         super().__init__(num_steps, start, end)
         if not sharpness > 0:
             raise ValueError(
@@ -97,7 +103,7 @@ class Sigmoid(_Ramp):
             )
         self.sharpness = sharpness
 
-    def fraction(self, progress):
+    def fraction(self, progress: Tensor) -> Tensor:
         edge = math.tanh(self.sharpness / 4)
         progress = ops.clip(progress, 0.0, 1.0)
         return 0.5 + 0.5 * ops.tanh(self.sharpness * (progress - 0.5) / 2) / edge

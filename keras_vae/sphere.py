@@ -11,35 +11,62 @@ import math
 import numpy as np
 from keras import ops
 
+from keras_vae.typing import Tensor
+
 POINTS = 257
 """Of the grid; odd, for Simpson's rule."""
 
 
-def unit(x):
-    """`x` with length 1 on the last axis."""
+def unit(x: Tensor) -> Tensor:
+    """Returns `x` with length 1 on the last axis."""
     return x / ops.sqrt(ops.maximum(ops.sum(ops.square(x), axis=-1, keepdims=True), 1e-24))
 
 
-def log_surface(dim):
-    """Logarithm of the surface of the unit sphere of R^dim."""
+def log_surface(dim: int) -> float:
+    """Returns the logarithm of the surface of the unit sphere of R^dim."""
     return math.log(2.0) + 0.5 * dim * math.log(math.pi) - math.lgamma(0.5 * dim)
 
 
-def log_normaliser(log_concentration, dim):
-    """log ∫ exp(-κ (1 - μᵀz)) dz over the unit sphere of R^dim."""
+def log_normaliser(log_concentration: Tensor, dim: int) -> Tensor:
+    """Computes log ∫ exp(-κ (1 - μᵀz)) dz over the unit sphere of R^dim.
+
+    Args:
+        log_concentration: log κ, (B,).
+        dim: dimension of the space.
+
+    Returns:
+        Tensor (B,).
+    """
     _, _, log_total = _grid(log_concentration, dim)
     return log_total + log_surface(dim - 1)
 
 
-def mean_versine(log_concentration, dim):
-    """E[1 - μᵀz]."""
+def mean_versine(log_concentration: Tensor, dim: int) -> Tensor:
+    """Computes E[1 - μᵀz].
+
+    Args:
+        log_concentration: log κ, (B,).
+        dim: dimension of the space.
+
+    Returns:
+        Tensor (B,).
+    """
     angle, log_mass, log_total = _grid(log_concentration, dim)
     mass = ops.exp(log_mass - log_total[..., None])
     return ops.sum(mass * _versine(angle), axis=-1)
 
 
-def quantile(level, log_concentration, dim):
-    """The angle below which there is `level`, (K, B), of the probability, for κ of (B,)."""
+def quantile(level: Tensor, log_concentration: Tensor, dim: int) -> Tensor:
+    """Computes the angle below which there is a given part of the probability.
+
+    Args:
+        level: that part, (K, B), in [0, 1].
+        log_concentration: log κ, (B,).
+        dim: dimension of the space.
+
+    Returns:
+        Tensor of angles in radians, (K, B).
+    """
     angle, log_density = _curve(log_concentration, dim)
     density = ops.exp(log_density - ops.max(log_density, axis=-1, keepdims=True))
     cells = 0.5 * (density[..., 1:] + density[..., :-1])

@@ -2,12 +2,26 @@
 
 import importlib
 import numbers
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 
 
-def positive_integer(value, argument, meaning):
-    """`value` as an int of at least 1, or ValueError."""
+def positive_integer(value: Any, argument: str, meaning: str) -> int:
+    """Returns a value as an int, if it is an integer of at least 1.
+
+    Args:
+        value: what the user gave.
+        argument: its name in the message.
+        meaning: what it is, for the message.
+
+    Returns:
+        The int.
+
+    Raises:
+        ValueError: if it is anything else.
+    """
     integral = isinstance(value, numbers.Integral) and not isinstance(value, bool)
     if not integral or value < 1:
         raise ValueError(
@@ -17,8 +31,20 @@ def positive_integer(value, argument, meaning):
     return int(value)
 
 
-def optional(module, extra, what):
-    """A module of an optional dependency, or ImportError that names the extra to install."""
+def optional(module: str, extra: str, what: str) -> ModuleType:
+    """Imports a module of an optional dependency.
+
+    Args:
+        module: name of the module.
+        extra: extra of this package that installs it.
+        what: what needs it, in the plural, for the message.
+
+    Returns:
+        The module.
+
+    Raises:
+        ImportError: if it is not installed; the message names the extra.
+    """
     try:
         return importlib.import_module(module)
     except ImportError as error:
@@ -26,13 +52,13 @@ def optional(module, extra, what):
         raise ImportError(f'{what} need {package}: pip install "keras_vae[{extra}]"') from error
 
 
-def is_number(value):
-    """Whether `value` is a finite real number, and no boolean."""
+def is_number(value: Any) -> bool:
+    """Returns whether `value` is a finite real number, and no boolean."""
     real = isinstance(value, numbers.Real) and not isinstance(value, bool)
     return real and bool(np.isfinite(value))
 
 
-def check_finite(x, argument="x"):
+def check_finite(x: np.ndarray, argument: str = "x") -> None:
     """Refuses a NumPy array with NaN or infinity."""
     if x.dtype.kind in "biu" or (np.isfinite(np.min(x)) and np.isfinite(np.max(x))):
         return

@@ -11,58 +11,73 @@ import shutil
 import sys
 import tempfile
 import weakref
+from collections.abc import Iterator
+
+from keras_vae.typing import FilePath
 
 _PARTIAL = ".partial-"
 _EARLIER = ".earlier"
 
 
 @contextlib.contextmanager
-def atomic(path):
-    """Yields a temporary path beside `path`, and renames it to `path` if nothing went wrong.
+def atomic(path: FilePath) -> Iterator[str]:
+    """Writes a file that is whole or not there.
 
     A process killed at any moment leaves at `path` the old file or the new one, never half of
     one. The temporary file keeps the suffix of `path`, as Keras goes by it. A symbolic link stays
     a link, and its target is replaced; an existing file keeps its permissions.
+
+    Args:
+        path: the file.
+
+    Yields:
+        A temporary path beside `path`, which is renamed to `path` if nothing goes wrong.
     """
-    suffix, path = _suffix(path), _target(path)
-    prefix = _beside(path, _PARTIAL, len(suffix))
-    handle, temporary = tempfile.mkstemp(prefix=prefix, suffix=suffix, dir=path.parent)
+    suffix, target = _suffix(path), _target(path)
+    prefix = _beside(target, _PARTIAL, len(suffix))
+    handle, temporary = tempfile.mkstemp(prefix=prefix, suffix=suffix, dir=target.parent)
     os.close(handle)
     try:
-        os.chmod(temporary, _permissions(path))
+        os.chmod(temporary, _permissions(target))
         yield temporary
-        os.replace(temporary, path)
+        os.replace(temporary, target)
     finally:
         pathlib.Path(temporary).unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
-def atomic_folder(path):
-    """Like `atomic`, for a folder that holds an export.
+def atomic_folder(path: FilePath) -> Iterator[pathlib.Path]:
+    """Writes a folder that holds an export, whole or not at all.
 
     On Linux the new folder and the earlier one exchange their names in one step, so that a process
     killed at any moment leaves a whole export at `path`. Where the system cannot exchange names,
     the earlier export is first renamed to `.NAME.earlier` beside it. A process killed just then
     leaves it there, and the next export to the same path restores it before it begins.
 
+    Args:
+        path: the folder.
+
+    Yields:
+        A temporary folder, which takes the place of `path` if nothing goes wrong.
+
     Raises:
         ValueError: if something else than an export is there.
     """
-    path = _target(path)
-    earlier = path.parent / _beside(path, _EARLIER)
-    _restore(path, earlier)
-    _check_replaceable(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = pathlib.Path(tempfile.mkdtemp(prefix=_beside(path, _PARTIAL), dir=path.parent))
+    target = _target(path)
+    earlier = target.parent / _beside(target, _EARLIER)
+    _restore(target, earlier)
+    _check_replaceable(target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    aside = pathlib.Path(tempfile.mkdtemp(prefix=_beside(target, _PARTIAL), dir=target.parent))
     temporary = aside / "new"
     temporary.mkdir()
     try:
         yield temporary
-        if not path.exists():
-            os.replace(temporary, path)
+        if not target.exists():
+            os.replace(temporary, target)
         else:
-            shutil.copymode(path, temporary)
-            exchange(temporary, path) or _replace_in_two_steps(temporary, path, earlier)
+            shutil.copymode(target, temporary)
+            exchange(temporary, target) or _replace_in_two_steps(temporary, target, earlier)
     finally:
         shutil.rmtree(aside)
 
@@ -78,7 +93,7 @@ def _check_replaceable(path):
         )
 
 
-def exchange(first, second) -> bool:
+def exchange(first: FilePath, second: FilePath) -> bool:
     """Exchanges the names of two files or folders in one step; returns False if it cannot be."""
     if not sys.platform.startswith("linux"):
         return False
@@ -108,14 +123,17 @@ def _restore(path, earlier):
         os.replace(earlier, path)
 
 
-def hold(folder, argument="--output"):
-    """Returns an object; as long as it lives, other processes are refused the folder.
+def hold(folder: FilePath, argument: str = "--output") -> object:
+    """Takes a folder for this process: as long as the result lives, others are refused it.
 
     Within this process the same object is returned again.
 
     Args:
         folder: a folder that exists.
         argument: the name of the argument that gave it, for the error.
+
+    Returns:
+        An object that holds the folder.
 
     Raises:
         ValueError: if another process that is alive has the folder in sole use.
@@ -128,7 +146,7 @@ def hold(folder, argument="--output"):
 
 
 class _Hold:
-    def __init__(self, folder, argument):
+    def __init__(self, folder: str, argument: str) -> None:
         try:
             import fcntl
         except ImportError:  # Windows
@@ -147,11 +165,11 @@ class _Hold:
             ) from error
 
 
-_HELD = weakref.WeakValueDictionary()
+_HELD: weakref.WeakValueDictionary[str, _Hold] = weakref.WeakValueDictionary()
 
 
 @contextlib.contextmanager
-def sole_use(folder):
+def sole_use(folder: FilePath) -> Iterator[None]:
     """Refuses a folder that another living process has in sole use; released when this one ends.
 
     Raises:
@@ -164,19 +182,19 @@ def sole_use(folder):
         del held
 
 
-def remove_leftovers(folder):
+def remove_leftovers(folder: FilePath) -> None:
     """Removes what killed processes had begun to write with `atomic`."""
     for path in pathlib.Path(folder).glob(f".*{_PARTIAL}*"):
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
 
-def seal(folder):
+def seal(folder: pathlib.Path) -> None:
     """Writes the checksums of the files of a folder beside them, for `is_whole`."""
     (folder / "checksums.json").write_text(json.dumps(_checksums(folder)))
 
 
-def is_whole(folder) -> bool:
-    """Whether the files of a folder are as they were when it was sealed."""
+def is_whole(folder: pathlib.Path) -> bool:
+    """Returns whether the files of a folder are as they were when it was sealed."""
     try:
         return json.loads((folder / "checksums.json").read_text()) == _checksums(folder)
     except (OSError, ValueError):

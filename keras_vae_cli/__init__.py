@@ -7,13 +7,14 @@ whole library, which takes seconds. What the commands do is in `keras_vae.cli`.
 import faulthandler
 import os
 import sys
+from collections.abc import Sequence
 
 from keras_vae_cli.arguments import parser
 
 __all__ = ["main"]
 
 
-def main(argv=None):
+def main(argv: Sequence[str] | None = None) -> None:
     """Runs one command.
 
     Args:
@@ -26,7 +27,7 @@ def main(argv=None):
     """
     arguments = parser().parse_args(argv)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    if not faulthandler.is_enabled():
+    if sys.__stderr__ is not None and not faulthandler.is_enabled():
         # It names the line of a crash, and gives signals a stack of their own.
         faulthandler.enable(sys.__stderr__)
     try:

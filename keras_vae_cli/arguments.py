@@ -2,6 +2,7 @@
 
 import argparse
 import importlib.metadata
+from typing import Any
 
 from keras_vae_cli import commands, numbers
 
@@ -20,12 +21,18 @@ class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
 class _Version(argparse.Action):
     """Prints the version of the installed package, and exits."""
 
-    def __call__(self, parser, namespace, values, option_string=None):
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
         print(importlib.metadata.version("keras_vae"))
         parser.exit()
 
 
-def parser():
+def parser() -> argparse.ArgumentParser:
     """Returns the parser, with one subcommand for each function of `commands`."""
     top = argparse.ArgumentParser(prog="keras-vae", description="Variational autoencoders.")
     top.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")

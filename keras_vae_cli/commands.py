@@ -1,42 +1,44 @@
 """The commands. Each imports what it runs when it is called; its docstring is its help."""
 
+import argparse
 
-def train(arguments):
+
+def train(arguments: argparse.Namespace) -> None:
     """Trains, and leaves model, history, logs and pictures in the output folder."""
     from keras_vae.cli.train import train
 
     train(arguments)
 
 
-def evaluate(arguments):
+def evaluate(arguments: argparse.Namespace) -> None:
     """Prints the logs of the test set, in nats per example; writes a report on request."""
     from keras_vae.cli.evaluate import evaluate
 
     evaluate(arguments)
 
 
-def generate(arguments):
+def generate(arguments: argparse.Namespace) -> None:
     """Writes new examples as a picture or an array."""
     from keras_vae.cli.generate import generate
 
     generate(arguments)
 
 
-def reconstruct(arguments):
+def reconstruct(arguments: argparse.Namespace) -> None:
     """Writes test examples and their reconstructions, as a picture or an array."""
     from keras_vae.cli.reconstruct import reconstruct
 
     reconstruct(arguments)
 
 
-def encode(arguments):
+def encode(arguments: argparse.Namespace) -> None:
     """Writes the codes of the test set: one row an example, the label last if there is one."""
     from keras_vae.cli.encode import encode
 
     encode(arguments)
 
 
-def export(arguments):
+def export(arguments: argparse.Namespace) -> None:
     """Writes a model for TF Serving, ONNX Runtime or LiteRT."""
     from keras_vae.cli.export import export
 

@@ -1,45 +1,14 @@
-import pathlib
-import re
-import sys
-
 import keras
 import pytest
 
-HERE = pathlib.Path(__file__).parent
-LIBRARY = str(HERE.parent / "keras_vae")
-# by import, or by what they start: strategies, and the examples, some of which have one
-OF_TENSORFLOW = (
-    '^ *(import|from) tensorflow|^from reference|replicas_worker|cluster_worker|/ "examples"'
-)
-collect_ignore = []
-if keras.backend.backend() != "tensorflow":
-    collect_ignore = [
-        path.name
-        for path in sorted(HERE.glob("test_*.py"))
-        if re.search(OF_TENSORFLOW, path.read_text(), re.M)
-    ]
 
-
-if keras.backend.backend() == "torch":
-    import torch
-
-    to_array = torch.Tensor.__array__
-
-    def array(self, *args, **kw):
-        """Tests compare values, gradient or not. To the library tensors are as those of a GPU."""
-        caller = sys._getframe(1)
-        while "numpy" in caller.f_globals.get("__name__", ""):
-            caller = caller.f_back
-        if caller.f_code.co_filename.startswith(LIBRARY):
-            raise TypeError("NumPy takes no tensor of a GPU: ops.convert_to_numpy does")
-        return to_array(self.detach().cpu(), *args, **kw)
-
-    torch.Tensor.__array__ = array
-
-
-def pytest_report_header():
-    if collect_ignore:
-        return f"left out, as they are of TensorFlow: {', '.join(collect_ignore)}"
+def pytest_collection_modifyitems(config, items):
+    """Leaves out the tests that are about TensorFlow, where another backend is in use."""
+    if keras.backend.backend() == "tensorflow":
+        return
+    others = [item for item in items if item.get_closest_marker("tensorflow")]
+    config.hook.pytest_deselected(items=others)
+    items[:] = [item for item in items if not item.get_closest_marker("tensorflow")]
 
 
 @pytest.fixture(scope="session")

@@ -2,18 +2,16 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from checks import binary, check_extremes, check_file, check_gradients, dtype_policy
+from checks import binary
 from reference import Reference
 
 import keras_vae
 from keras_vae import adversarial, networks, penalties, priors
 
+pytestmark = pytest.mark.tensorflow
+
 RNG = np.random.default_rng(0)
 SGD = keras.optimizers.SGD
-ADVERSARIES = {
-    "total correlation": adversarial.TotalCorrelationAdversary,
-    "prior": adversarial.PriorAdversary,
-}
 
 
 def small(kind=adversarial.TotalCorrelationAdversary, optimizers=None, weight=2.0, **parts):
@@ -26,18 +24,6 @@ def small(kind=adversarial.TotalCorrelationAdversary, optimizers=None, weight=2.
     )
     vae.compile(*(optimizers or [keras.optimizers.Adam(0.01), keras.optimizers.Adam(0.02)]))
     return vae
-
-
-@pytest.mark.parametrize("policy", ["float32", "mixed_float16"])
-@pytest.mark.parametrize("name", ADVERSARIES)
-def test_check_adversaries(name, policy, tmp_path):
-    with dtype_policy(policy):
-        vae = small(ADVERSARIES[name])
-    x = binary(12, (6,))
-    check_gradients(vae, x)
-    check_extremes(vae, x)
-    vae.fit(x, batch_size=5, epochs=2, verbose=0)
-    check_file(vae, x, tmp_path / "vae.keras")
 
 
 def test_fit_equals_two_hand_written_descents():

@@ -82,6 +82,7 @@ SETTINGS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", SETTINGS)
 def test_a_setting_is_that_of_the_users_code(tmp_path, kind):
     make, name, before, after = SETTINGS[kind]
@@ -91,6 +92,7 @@ def test_a_setting_is_that_of_the_users_code(tmp_path, kind):
     assert getattr(callback, name) == after
 
 
+@pytest.mark.slow
 def test_attributes_that_training_does_not_change_stay_as_the_user_set_them(tmp_path):
     run(tmp_path, [Counter()], epochs=2)
     counter = Counter(step=2)
@@ -101,6 +103,7 @@ def test_attributes_that_training_does_not_change_stay_as_the_user_set_them(tmp_
     np.testing.assert_array_equal(counter.sums, [4, 4])
 
 
+@pytest.mark.slow
 def test_an_argument_that_training_changes_is_restored_unless_it_is_edited(tmp_path):
     run(tmp_path, [Counter()], epochs=2)
     same, edited = Counter(), Counter(total=100)
@@ -110,6 +113,7 @@ def test_an_argument_that_training_changes_is_restored_unless_it_is_edited(tmp_p
     assert edited.total == 101
 
 
+@pytest.mark.slow
 def test_callbacks_are_matched_in_any_order(tmp_path):
     def others():
         return [stopping(patience=20), plateau(), Counter(name="a"), Counter(3, name="b")]
@@ -139,6 +143,7 @@ def test_two_of_a_class_are_told_apart_by_what_they_monitor(tmp_path):
     assert [stop.best for stop in second] == [stop.best for stop in first]
 
 
+@pytest.mark.slow
 def test_a_callback_may_be_added(tmp_path):
     run(tmp_path, epochs=2)
     counter = Counter()
@@ -146,6 +151,7 @@ def test_a_callback_may_be_added(tmp_path):
     assert counter.total == 1
 
 
+@pytest.mark.slow
 def test_a_callback_that_counted_cannot_be_left_out(tmp_path):
     run(tmp_path, [Counter(), keras.callbacks.TerminateOnNaN()], epochs=2)
     pattern = r"(?s)`callbacks` must hold Counter\('counter'\).*weights.*Received: callbacks="
@@ -155,12 +161,14 @@ def test_a_callback_that_counted_cannot_be_left_out(tmp_path):
     run(tmp_path, [Counter()], epochs=3)  # one without counters may go
 
 
+@pytest.mark.slow
 def test_callbacks_that_only_write_files_may_be_left_out(tmp_path):
     run(tmp_path / "b", [keras.callbacks.CSVLogger(tmp_path / "log.csv")], epochs=1)
     run(tmp_path / "b", epochs=2)
     assert len(backups(tmp_path / "b")) == 2
 
 
+@pytest.mark.slow
 def test_an_ended_run_goes_on_if_a_setting_that_ended_it_has_changed(tmp_path):
     def steps(patience):
         stop = stopping(patience=patience, min_delta=100)
@@ -190,6 +198,7 @@ class Spoil(keras.callbacks.Callback):
                 weight.assign(keras.ops.full_like(weight, np.inf))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", ["weights", "optimizer", "loss", "val_loss"])
 def test_numbers_that_are_not_finite_are_not_backed_up(tmp_path, what):
     with pytest.warns(UserWarning, match="No backup was written after epoch 3"):

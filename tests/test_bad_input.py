@@ -68,7 +68,9 @@ def targets(draw, n):
         return None, True
     if kind == "length":
         return good((n + draw(st.integers(1, 3)), 3), 0), False
-    return (good((n, 3), 1), True) if kind == "good" else (draw(examples(n)))
+    if kind == "good":
+        return good((n, 3), 1), True
+    return draw(examples(n).filter(lambda example: example[0] is not None))
 
 
 @st.composite
@@ -194,24 +196,37 @@ def trains_or_is_refused(vae, case):
         TRIED["refused"] += 1
 
 
-@settings(SETTINGS, max_examples=1300)
-@given(case=calls())
-def test_arrays_targets_and_weights(plain, case):
-    trains_or_is_refused(plain, case)
+def run(vae, cases, count):
+    """Tries so many generated cases."""
+
+    @settings(SETTINGS, max_examples=count)
+    @given(case=cases)
+    def check(case):
+        trains_or_is_refused(vae, case)
+
+    check()
 
 
-@settings(SETTINGS, max_examples=500)
-@given(case=dict_calls())
-def test_dicts_and_masks(plain, case):
-    trains_or_is_refused(plain, case)
+def counts(many):
+    return pytest.mark.parametrize("count", [100, pytest.param(many, marks=pytest.mark.slow)])
 
 
-@settings(SETTINGS, max_examples=400)
-@given(case=conditional_calls())
-def test_conditions(conditional, case):
-    trains_or_is_refused(conditional, case)
+@counts(1300)
+def test_arrays_targets_and_weights(plain, count):
+    run(plain, calls(), count)
 
 
+@counts(500)
+def test_dicts_and_masks(plain, count):
+    run(plain, dict_calls(), count)
+
+
+@counts(400)
+def test_conditions(conditional, count):
+    run(conditional, conditional_calls(), count)
+
+
+@pytest.mark.slow
 def test_two_thousand_cases_were_tried():
     print(TRIED)
     assert sum(TRIED.values()) >= 2000, "run the whole file"

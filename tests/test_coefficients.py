@@ -10,7 +10,7 @@ import sys
 import keras
 import numpy as np
 import pytest
-from checks import binary, on_tensorflow, small_vae
+from checks import binary, small_vae
 
 import keras_vae
 from keras_vae import likelihoods, objectives, penalties, posteriors, priors, quantized, schedules
@@ -43,6 +43,8 @@ CASES = {
         (0.1, 100.0),
     ),
 }
+
+NAMES = [pytest.param(n, marks=pytest.mark.backends if n == "beta" else ()) for n in CASES]
 
 
 def put(vae, path, value):
@@ -117,7 +119,7 @@ def expected(name):
     return [*np.mean([a[0], b[1], a[2]], axis=1), np.mean([a[3, 0], b[3, 1], b[3, 2], a[3, 3]])]
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", NAMES)
 def test_a_number_set_in_a_callback_counts_as_if_given_to_the_constructor(name):
     np.testing.assert_allclose(changed(name)[1], expected(name), rtol=1e-5)
     a, b = (made_with(name, value)[1] for value in CASES[name][2])
@@ -147,6 +149,7 @@ def test_a_function_of_the_user_may_set_a_number_within_an_epoch(how):
     assert found == pytest.approx(np.mean([one[0], other[1], other[2], one[3]]), rel=1e-5)
 
 
+@pytest.mark.backends
 def test_a_variable_may_be_assigned_within_an_epoch():
     beta, (a, b) = keras.Variable(1.0), CASES["beta"][2]
     values = [a, b, b, a]
@@ -168,7 +171,7 @@ def test_a_variable_is_not_trained():
     assert all(weight is not beta for weight in vae.trainable_weights)
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", NAMES)
 def test_a_new_number_counts_in_scoring(name):
     _, path, (a, b) = CASES[name]
     (vae, _), (other, _) = changed(name), made_with(name, b)
@@ -177,6 +180,7 @@ def test_a_new_number_counts_in_scoring(name):
     put(vae, path, a)
 
 
+@pytest.mark.backends
 def test_a_new_number_counts_in_train_on_batch():
     vae, other = (compiled(CASES["beta"][0](value)) for value in (1.0, 50.0))
     for model in (vae, other):
@@ -186,7 +190,7 @@ def test_a_new_number_counts_in_train_on_batch():
     np.testing.assert_allclose(vae.train_on_batch(X), other.train_on_batch(X), rtol=1e-5)
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", NAMES)
 def test_a_new_number_is_saved(name, tmp_path):
     make, path, (a, b) = CASES[name]
     vae, fresh = (small_vae((6,), **make(a)) for _ in range(2))
@@ -198,6 +202,7 @@ def test_a_new_number_is_saved(name, tmp_path):
     assert [get(model, path) for model in (vae, fresh, loaded)] == [b, b, b]
 
 
+@pytest.mark.backends
 def test_a_variable_is_saved_as_the_number_it_holds(tmp_path):
     beta = keras.Variable(1.0)
     vae = compiled({"objective": objectives.ELBO(beta)})
@@ -246,6 +251,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
+@pytest.mark.backends
 def test_what_would_not_take_effect_is_refused(case):
     part, name, value = REFUSED[case]
     before = getattr(part, name)
@@ -254,6 +260,7 @@ def test_what_would_not_take_effect_is_refused(case):
     assert getattr(part, name) is before or getattr(part, name) == before
 
 
+@pytest.mark.backends
 def test_what_a_subclass_adds_stays_free():
     class Mine(objectives.ELBO):
         def __init__(self, gamma=1.0, **kwargs):
@@ -283,7 +290,8 @@ def test_a_model_of_a_subclass_keeps_its_own_attributes_free():
     assert (vae.gamma, vae.note, vae.trainable) == (2.0, "new", False)
 
 
-@on_tensorflow
+@pytest.mark.slow
+@pytest.mark.tensorflow
 def test_numbers_change_on_all_replicas_as_on_one_device(tmp_path):
     command = [sys.executable, str(HERE / "coefficients_worker.py"), str(tmp_path / "out.json")]
     environment = os.environ | {"PYTHONPATH": str(HERE.parent)}

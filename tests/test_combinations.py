@@ -6,9 +6,10 @@ import keras
 import numpy as np
 import pytest
 from checks import binary, check_gradients, small_vae
+from parts import of_role
 
 import keras_vae
-from keras_vae import flows, likelihoods, objectives, posteriors, priors
+from keras_vae import flows, objectives, penalties, posteriors, priors
 
 POSTERIORS = {
     "diagonal": lambda: posteriors.DiagonalNormal(2),
@@ -31,22 +32,11 @@ PRIORS = {
     "uniform classes": lambda: priors.UniformCategorical(2),
     "uniform sphere": priors.UniformSphere,
 }
+ALIKE = ("Normal shared", "Laplace fixed")  # enough of them with the others
 LIKELIHOODS = {
-    "Bernoulli": likelihoods.Bernoulli,
-    "ContinuousBernoulli": likelihoods.ContinuousBernoulli,
-    "Normal": lambda: likelihoods.Normal(0.5),
-    "Normal optimal": lambda: likelihoods.Normal("optimal"),
-    "Normal per feature": lambda: likelihoods.Normal("per_feature"),
-    "Laplace": lambda: likelihoods.Laplace("shared"),
-    "Beta": likelihoods.Beta,
-    "DiscretizedLogistic": lambda: likelihoods.DiscretizedLogistic(2),
-    "DiscretizedLogisticMixture": lambda: likelihoods.DiscretizedLogisticMixture(2, levels=2),
-    "Categorical": lambda: likelihoods.Categorical(2),
-    "Poisson": likelihoods.Poisson,
-    "NegativeBinomial": likelihoods.NegativeBinomial,
-    "Mixed": lambda: likelihoods.Mixed(
-        [likelihoods.Normal("shared"), likelihoods.Categorical(2)], [2, 1]
-    ),
+    name: example.make
+    for name, example in of_role("likelihood").items()
+    if len(example.x_shapes[-1]) == 1 and name not in ALIKE  # x has the shape (3,) here
 }
 OBJECTIVES = {
     "ELBO": objectives.ELBO,
@@ -109,6 +99,7 @@ def check_combination(names, path):
     keras.backend.clear_session()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("objective", OBJECTIVES)
 def test_every_fifth_pair_combines_with_a_likelihood_in_turn(objective, tmp_path):
     for names in SOME:
@@ -116,6 +107,7 @@ def test_every_fifth_pair_combines_with_a_likelihood_in_turn(objective, tmp_path
             check_combination(names, tmp_path / "vae.keras")
 
 
+@pytest.mark.slow
 def test_what_does_not_combine_is_refused_in_a_sentence():
     for names in REFUSED:
         with pytest.raises(ValueError, match=r"(?s)`.*must .*because.*Received: "):
@@ -124,6 +116,22 @@ def test_what_does_not_combine_is_refused_in_a_sentence():
 
 def test_every_likelihood_is_among_those_in_turn():
     assert {names[3] for names in SOME} == set(LIKELIHOODS)
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"prior": priors.VampPrior((6,), 3)},
+        {"prior": priors.FlowPrior()},
+        {"posterior": posteriors.VonMisesFisher(3)},
+        {"posterior": posteriors.Categorical(2, 3)},
+    ],
+    ids=["VampPrior", "FlowPrior", "sphere", "classes"],
+)
+def test_mmd_goes_with_priors_that_can_be_drawn_from(parts):
+    vae = small_vae((6,), penalties=[penalties.MMD()], **parts)
+    logs = vae.fit(binary(20, (6,)), batch_size=8, verbose=0).history
+    assert np.isfinite(list(logs.values())).all()
 
 
 @pytest.mark.slow

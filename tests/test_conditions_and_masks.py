@@ -4,11 +4,14 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from checks import binary, small_vae
+from checks import binary, built, small_vae
+from parts import of_role
 from scipy import stats
 
 import keras_vae
 from keras_vae import VAE, likelihoods, networks, objectives, priors, recipes
+
+pytestmark = pytest.mark.tensorflow
 
 RNG = np.random.default_rng(0)
 
@@ -118,6 +121,7 @@ def missing(rows=32, share=0.3):
     return x, mask
 
 
+@pytest.mark.slow
 def test_what_is_at_missing_entries_does_not_matter():
     x, mask = missing()
     logs = []
@@ -200,6 +204,7 @@ def test_the_likelihood_of_what_is_observed_is_the_marginal_one():
     np.testing.assert_allclose(actual, expected.logpdf(x[:, seen]), atol=0.1)
 
 
+@pytest.mark.slow
 def test_a_model_of_incomplete_data_imputes_better_than_the_mean():
     rng = np.random.default_rng(1)
     z = rng.normal(size=(2000, 1))
@@ -224,6 +229,7 @@ def test_noise_outside_the_support_may_be_denoised():
         vae.fit(noisy * np.nan, x, verbose=0)
 
 
+@pytest.mark.slow
 def test_a_fitted_prior_raises_the_elbo_and_leaves_the_networks_alone(tmp_path):
     x = binary(400, (6,))
     vae = small_vae((6,), objective=objectives.ELBO(beta=0.0))  # codes far from the prior
@@ -241,3 +247,49 @@ def test_a_fitted_prior_raises_the_elbo_and_leaves_the_networks_alone(tmp_path):
         fitted.save(tmp_path / "vae.keras")
         loaded = keras_vae.load_model(tmp_path / "vae.keras")
         np.testing.assert_array_equal(loaded.generate(3, seed=1), fitted.generate(3, seed=1))
+
+
+MASKED = {
+    name: (example.make(), example.x_shapes[-1])
+    for name, example in of_role("likelihood").items()
+    if len(example.x_shapes[-1]) == 1
+}
+MASKED["Mixed of Beta"] = (
+    likelihoods.Mixed([likelihoods.Beta(), likelihoods.Poisson()], [2, 3]),
+    (5,),
+)
+
+
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("name", MASKED)
+def test_a_missing_value_counts_for_nothing_and_has_no_gradient(name, training):
+    likelihood, (count,) = MASKED[name]
+    params_shape = likelihood.params_shape((count,))
+    if not likelihood.built:
+        built(likelihood, (None, *params_shape))
+    whole = RNG.integers(0, 2, (4, count)).astype("float32")
+    whole = 0.25 + 0.5 * whole if name == "Beta" else whole
+    whole[:, :2] = 0.25 if name == "Mixed of Beta" else whole[:, :2]
+    mask = RNG.random((4, count)) > 0.4
+    x = np.where(mask, whole, np.nan).astype("float32")
+    params = tf.constant(RNG.normal(size=(2, 4, *params_shape)), "float32")
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch(params)
+        if training:
+            values = likelihood.training_log_prob(x, params, np.ones(4, "float32"), mask)
+        else:
+            values = likelihood.log_prob(x, params, mask)
+        features = likelihood.feature_log_prob(whole, params)
+        single = [features[..., i] for i in range(count)]
+    if not (training and name == "Normal optimal"):
+        np.testing.assert_allclose(values, (features * mask).numpy().sum(-1), rtol=1e-4)
+    gradient = tape.gradient(values, params)
+    assert np.isfinite(gradient).all()
+    # what the parameters of a missing feature do to that feature alone
+    reach = [np.abs(tape.gradient(single[i], params)) > 0 for i in range(count)]
+    only_missing = np.zeros(gradient.shape, bool)
+    for i in range(count):
+        others = np.any([reach[j] for j in range(count) if j != i], axis=0)
+        only_missing |= reach[i] & ~others & ~mask[None, :, i, None]
+    assert only_missing.any()
+    assert np.all(gradient.numpy()[only_missing] == 0)

@@ -79,6 +79,7 @@ def test_tensors_that_are_no_dense_numbers_are_refused(vae, kind):
         vae.encode(x)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["nested", "sparse", "complex"])
 def test_torch_tensors_that_are_no_dense_numbers_are_refused(vae, kind):
     torch = pytest.importorskip("torch")
@@ -130,6 +131,7 @@ def test_conditions_of_any_kind_count_by_position(conditional, make):
     np.testing.assert_allclose(found[::-1], expected, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_one_condition_for_all_rows(conditional):
     vector = np.float32([0, 0, 1])
     expected = conditional.encode({"x": X, "condition": np.full(8, 2)})
@@ -144,6 +146,7 @@ def test_one_condition_for_all_rows(conditional):
         conditional.encode({"x": X, "condition": pd.Series(list("uvwxuvwx"), name="c")})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [np.array, pd.Series, lambda v: pl.Series("v", v), list])
 def test_one_column_is_the_x_of_a_model_of_one_feature(make):
     vae, values = small_vae((1,)), X[:, 0]
@@ -165,11 +168,51 @@ def test_rows_in_a_file_are_read_a_batch_at_a_time(tmp_path):
     assert read[np.array([7, 3, 7])].shape == (3, 4)
 
 
+def of_sparse(path):
+    return pytest.importorskip("scipy.sparse").csr_matrix(X)
+
+
+def of_a_memory_map(path):
+    np.save(path / "x.npy", X)
+    return np.load(path / "x.npy", mmap_mode="r")
+
+
+def of_hdf5(path):
+    return pytest.importorskip("h5py").File(path / "x.h5", "w").create_dataset("x", data=X)
+
+
+@pytest.mark.parametrize("make", [of_sparse, of_a_memory_map, of_hdf5])
+def test_rows_that_are_read_later_are_split_as_arrays_are(make, tmp_path):
+    def history(x):
+        options = {"validation_split": 0.3, "shuffle": False, "batch_size": 2}
+        return small_vae((4,)).fit(x, **options, verbose=0).history
+
+    wanted, got = history(X), history(make(tmp_path))
+    assert got.keys() == wanted.keys()
+    assert "val_loss" in got
+    for name, values in wanted.items():
+        np.testing.assert_allclose(got[name], values, rtol=1e-6)
+
+
+@pytest.mark.parametrize("make", [of_sparse, of_a_memory_map, of_hdf5])
+def test_badly_scaled_rows_that_are_read_later_cause_a_warning(make, tmp_path, monkeypatch):
+    monkeypatch.setitem(globals(), "X", np.random.default_rng(0).poisson(50.0, (20, 4)) * 1.0)
+    model = small_vae((4,), likelihood=keras_vae.likelihoods.Poisson())
+    with pytest.warns(UserWarning, match="looks like raw counts"):
+        model.fit(make(tmp_path), verbose=0)
+
+
+def test_a_split_that_leaves_nothing_is_refused(vae, tmp_path):
+    with pytest.raises(ValueError, match=r"`validation_split` must leave .* Received: .*0.95"):
+        vae.fit(of_a_memory_map(tmp_path), validation_split=0.95, verbose=0)
+
+
 def run_in_a_new_process(code):
     command = [sys.executable, "-W", "ignore", "-c", code]
     return subprocess.run(command, capture_output=True, text=True, timeout=300)
 
 
+@pytest.mark.slow
 def test_the_package_imports_no_library_of_frames_itself():
     """Keras imports pandas, and scikit-learn narwhals, where they are installed."""
     code = """

@@ -10,6 +10,8 @@ import tensorflow as tf
 
 from keras_vae import datasets, recipes
 
+pytestmark = pytest.mark.tensorflow
+
 X = np.random.default_rng(0).random((96, 6), "float32")
 DATA = {
     "arrays": lambda: {"x": X, "batch_size": 16},
@@ -24,6 +26,7 @@ DATA = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", DATA)
 def test_fitting_twice_gives_the_same_bits(name):
     runs = []
@@ -52,6 +55,7 @@ print(hashlib.sha256(b"".join(w.tobytes() for w in vae.get_weights())).hexdigest
 """
 
 
+@pytest.mark.slow
 def test_two_replicas_give_the_same_bits_in_two_processes():
     command = [sys.executable, "-c", TWO_REPLICAS]
     options = {"capture_output": True, "text": True, "timeout": 200, "check": True}

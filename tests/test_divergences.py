@@ -3,6 +3,7 @@ import math
 import keras
 import numpy as np
 import pytest
+from checks import built
 from scipy import integrate, stats
 
 from keras_vae import divergences, priors
@@ -11,9 +12,7 @@ from keras_vae.priors import StandardNormal
 
 
 def standard_normal(latent_dim, cls=StandardNormal):
-    prior = cls()
-    prior.build((None, latent_dim))
-    return prior
+    return built(cls(), (None, latent_dim))
 
 
 def given(mean, log_variance):
@@ -170,7 +169,21 @@ def test_a_normal_with_given_parameters_has_the_closed_form_of_each_example(cls)
     posterior.set_weights([rng.normal(size=w.shape) for w in posterior.get_weights()])
     q = posterior(rng.normal(size=(4, 3)).astype("float32"))
     z, log_q = posterior.sample_and_log_prob(q, 20_000, keras.random.SeedGenerator(0))
-    samples = np.asarray(log_q) - np.asarray(prior.log_prob(z))
-    found = np.asarray(divergences.kl(posterior, q, prior, None, None))
+    samples = keras.ops.convert_to_numpy(log_q - prior.log_prob(z))
+    found = keras.ops.convert_to_numpy(divergences.kl(posterior, q, prior, None, None))
     error = samples.std(0) / np.sqrt(len(samples))
     assert np.all(np.abs(samples.mean(0) - found) < 5 * error)
+
+
+def test_the_kl_from_a_learned_normal_agrees_with_quadrature():
+    prior = built(priors.LearnedNormal(), (None, 1))
+    prior.mean.assign([0.7])
+    prior.raw_log_variance.assign([2 * np.log(1.8)])
+    q, p = stats.norm(-0.5, 0.4), stats.norm(0.7, 1.8)
+    expected, _ = integrate.quad(lambda z: q.pdf(z) * (q.logpdf(z) - p.logpdf(z)), -6, 6)
+    params = given([[-0.5]], [[2 * np.log(0.4)]])
+    actual = divergences.kl(DiagonalNormal(1), params, prior, None, None)
+    actual = keras.ops.convert_to_numpy(actual)
+    np.testing.assert_allclose(actual, [expected], rtol=1e-5)
+    z = keras.ops.convert_to_numpy(prior.sample(20_000, keras.random.SeedGenerator(0)))[:, 0]
+    assert stats.kstest(z, p.cdf).pvalue > 1e-3

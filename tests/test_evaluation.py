@@ -76,6 +76,7 @@ def test_posteriors_without_dimensions_are_diagnosed_as_far_as_they_go():
     assert found["elbo"] == pytest.approx(-found["reconstruction_loss"] - found["kl_loss"])
 
 
+@pytest.mark.slow
 def test_the_bound_rises_to_the_closed_form():
     vae, model = principal_components()
     kernel, bias = vae.posterior.mean_layer.get_weights()
@@ -121,6 +122,7 @@ def train(beta, latent_dim=4, epochs=6):
     return vae.fit(x, epochs=epochs, batch_size=32, verbose=0, callbacks=[monitor]), monitor
 
 
+@pytest.mark.slow
 def test_a_collapsed_model_warns_once_and_says_how_many_are_dead():
     with pytest.warns(UserWarning, match=r"4 of 4 latent dimensions.*warm-up") as caught:
         history, _ = train(beta=500.0)
@@ -128,6 +130,7 @@ def test_a_collapsed_model_warns_once_and_says_how_many_are_dead():
     assert history.history["active_units"][-1] == 0
 
 
+@pytest.mark.slow
 def test_a_healthy_model_does_not_warn():
     history, monitor = train(beta=1.0)
     assert history.history["active_units"][-1] == 4
@@ -135,6 +138,7 @@ def test_a_healthy_model_does_not_warn():
     assert np.shape(monitor.kl_per_dimension) == (6, 4)
 
 
+@pytest.mark.slow
 def test_the_monitor_reaches_tensorboard(tmp_path):
     tensorboard = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     vae = recipes.vae((4, 4, 1), 2)
@@ -179,6 +183,7 @@ def test_noise_scores_the_floor(name):
     assert SCORES[name](NOISE, GRID) == pytest.approx(FLOORS.get(name, 0.0), abs=0.1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["mutual_information_gap", "disentanglement", "completeness"])
 def test_a_rotation_by_an_eighth_turn_costs(name):
     # symmetric factors: turned by 45 degrees each dimension tells as much of one as of the other

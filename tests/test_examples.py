@@ -10,6 +10,8 @@ import sys
 import numpy as np
 import pytest
 
+pytestmark = pytest.mark.tensorflow
+
 ROOT = pathlib.Path(__file__).parents[1]
 EXAMPLES = sorted(path.name for path in (ROOT / "examples").glob("*.py"))
 RNG = np.random.default_rng(0)
@@ -30,6 +32,7 @@ def keras_home(tmp_path_factory):
     return home
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_example_runs(name, tmp_path, keras_home):
     if "jax" in name and importlib.util.find_spec("jax") is None:

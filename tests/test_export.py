@@ -14,6 +14,8 @@ from checks import binary, dtype_policy, small_vae
 import keras_vae_cli as cli
 from keras_vae import VAE, posteriors, priors, quantized
 
+pytestmark = pytest.mark.tensorflow
+
 ROOT = pathlib.Path(__file__).parents[1]
 ROWS = 3
 NAMES = ("encode", "decode", "reconstruct", "generate")
@@ -119,6 +121,7 @@ def folder(tmp_path_factory):
     return root
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("format", READERS)
 def test_the_runtime_computes_what_the_model_does(folder, format):
     code = READER.format(load=READERS[format])
@@ -134,6 +137,7 @@ def test_the_runtime_computes_what_the_model_does(folder, format):
         assert not random, case
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("backend", "format"), [("jax", "tf_saved_model"), ("torch", "onnx")])
 def test_other_backends(tmp_path, backend, format):
     pytest.importorskip(backend, reason=f"{backend} is not installed")
@@ -167,6 +171,7 @@ def test_export_leaves_the_model_and_its_precision_alone(tmp_path):
     assert vae.encoder.layers[-1].compute_dtype == "float16"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("quantize", ["dynamic", "int8"])
 def test_quantised_encoder(tmp_path, quantize):
     from ai_edge_litert.interpreter import Interpreter
@@ -180,6 +185,7 @@ def test_quantised_encoder(tmp_path, quantize):
     assert np.abs(codes - exact).max() < 0.1 * exact.std()
 
 
+@pytest.mark.slow
 def test_a_uniform_prior_of_codes_is_exported_and_an_autoregressive_one_left_out(tmp_path):
     posterior = quantized.FiniteScalarQuantizer(2, (3, 2))
     make = {"posterior": posterior, "seed": 0}

@@ -5,6 +5,8 @@ import tensorflow as tf
 
 from keras_vae import flows
 
+pytestmark = pytest.mark.tensorflow
+
 RNG = np.random.default_rng(0)
 MAKERS = {
     "Planar": flows.Planar,

@@ -30,6 +30,7 @@ CASES["twelve groups"] = (12 * [(3,)], (6,))
 SLOW = pytest.param("twelve groups", marks=pytest.mark.slow)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["vectors", "grids", "deep", SLOW])
 @pytest.mark.parametrize("policy", ["float32", "mixed_float16"])
 def test_trains_in_each_precision_and_survives_a_file(name, policy, tmp_path, request):
@@ -62,6 +63,7 @@ def test_every_verb(name):
     assert vae.infer(x)["prior_log_variance"].shape == z.shape
 
 
+@pytest.mark.slow
 def test_temperatures_by_group():
     vae = small(VECTORS, (6,))
     vae.fit(binary(30, (6,)), epochs=3, verbose=0)
@@ -141,6 +143,7 @@ def test_the_likelihood_of_a_linear_ladder_is_the_closed_form():
     assert np.all(elbo < exact)
 
 
+@pytest.mark.slow
 def test_a_condition_enters_from_above():
     vae = small(VECTORS, (6,), condition_dim=3)
     x = {"x": binary(9, (6,)), "condition": np.arange(9) % 3}
@@ -177,6 +180,7 @@ def test_the_group_that_overflows_is_named():
     assert "latent dimension" not in str(raised.value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["vectors", "grids"])
 def test_mmd_compares_the_codes_with_draws_of_the_ladder(name):
     groups, shape = CASES[name]

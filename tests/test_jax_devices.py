@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from checks import read_arrays
 
+pytestmark = pytest.mark.slow
 HERE = pathlib.Path(__file__).parent
 
 

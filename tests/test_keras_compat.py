@@ -202,6 +202,7 @@ def test_no_private_name_of_ours_is_one_of_keras():
 # Each name, missing. Keras itself goes on using it, so that only our own use is put to the test.
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("owner", "name", "use"),
     [

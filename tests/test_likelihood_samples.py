@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from checks import built
 from keras import ops
 from scipy import special, stats
 
@@ -197,3 +198,20 @@ def test_steps_of_a_sequence_are_drawn_independently(seed):
     x = draws(likelihood, [0.0, 0.0], seed)[..., 0]
     assert np.abs(np.corrcoef(x.T) - np.eye(3)).max() < 0.04
     np.testing.assert_allclose(x.mean(0), 0.5, atol=0.02)
+
+
+@pytest.mark.parametrize(
+    ("likelihood", "mean"),
+    [
+        (likelihoods.ContinuousBernoulli(), None),
+        (built(likelihoods.Laplace(0.5), (1, 4)), None),
+        (likelihoods.Categorical(2), special.expit([2.0, -1.2])),
+    ],
+)
+def test_samples_have_the_mean_of_the_distribution(likelihood, mean):
+    params = np.tile(np.float32([-1.0, 1.0, 0.6, -0.6]), (40_000, 1))
+    draws = ops.convert_to_numpy(likelihood.sample(ops.convert_to_tensor(params), seed=3))
+    expected = likelihood.mean(ops.convert_to_tensor(params[0])) if mean is None else mean
+    expected = ops.convert_to_numpy(expected)
+    error = 5 * draws.std(0) / np.sqrt(len(draws))
+    assert np.all(np.abs(draws.mean(0) - expected) < error)

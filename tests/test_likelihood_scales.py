@@ -5,7 +5,7 @@ import pathlib
 import keras
 import numpy as np
 import pytest
-from checks import small_vae
+from checks import built, small_vae
 from keras import ops
 from scipy import stats
 
@@ -14,6 +14,7 @@ from keras_vae import likelihoods
 
 DATA = pathlib.Path(__file__).parent / "data"
 RNG = np.random.default_rng(0)
+SHAPE = (None, 5)
 X = RNG.normal(size=(4, 5)).astype("float32")
 RAW = RNG.normal(size=(3, 4, 5)).astype("float32")  # 3 draws
 MASK = RNG.random((4, 5)) > 0.4
@@ -22,11 +23,6 @@ KINDS = [
     (likelihoods.Normal, 2, lambda x, raw, scale: stats.norm.logpdf(x, raw, scale)),
     (likelihoods.Laplace, 1, lambda x, raw, scale: stats.laplace.logpdf(x, raw, scale)),
 ]
-
-
-def built(likelihood, shape=(None, 5)):
-    likelihood.build(shape)
-    return likelihood
 
 
 def first_scale(power, axis=None, mask=None):
@@ -46,7 +42,7 @@ def scale_of(likelihood):
 @pytest.mark.parametrize(("cls", "power", "truth"), KINDS)
 def test_a_scale_starts_from_the_errors_of_the_first_batch(cls, power, truth, scale, masked):
     mask = MASK if masked else None
-    likelihood = built(cls(scale))
+    likelihood = built(cls(scale), SHAPE)
     value = likelihood.training_log_prob(X, RAW, WEIGHTS, mask)
     expected = first_scale(power, (0, 1) if scale == "per_feature" else None, mask)
     np.testing.assert_allclose(scale_of(likelihood), expected, rtol=1e-5)
@@ -58,7 +54,7 @@ def test_a_scale_starts_from_the_errors_of_the_first_batch(cls, power, truth, sc
 @pytest.mark.parametrize("scale", ["shared", "per_feature"])
 @pytest.mark.parametrize(("cls", "power", "truth"), KINDS)
 def test_only_the_first_batch_with_weight_starts_a_learned_scale(cls, power, truth, scale):
-    likelihood = built(cls(scale))
+    likelihood = built(cls(scale), SHAPE)
     likelihood.training_log_prob(X, RAW, np.zeros(4, "float32"))
     np.testing.assert_array_equal(scale_of(likelihood), np.ones_like(scale_of(likelihood)))
     likelihood.training_log_prob(X, RAW, WEIGHTS)
@@ -70,21 +66,21 @@ def test_only_the_first_batch_with_weight_starts_a_learned_scale(cls, power, tru
 
 
 def test_a_scale_that_was_set_is_left_alone():
-    likelihood = built(likelihoods.Normal("shared"))
+    likelihood = built(likelihoods.Normal("shared"), SHAPE)
     likelihood.log_scale.assign(np.log(0.3))
     likelihood.training_log_prob(X, RAW, WEIGHTS)
     np.testing.assert_allclose(scale_of(likelihood), 0.3, rtol=1e-5)
 
 
 def test_a_batch_that_is_not_finite_starts_nothing():
-    likelihood = built(likelihoods.Normal("per_feature"))
+    likelihood = built(likelihoods.Normal("per_feature"), SHAPE)
     likelihood.training_log_prob(np.full_like(X, np.nan), RAW, WEIGHTS)
     likelihood.training_log_prob(X, RAW, WEIGHTS)
     np.testing.assert_allclose(scale_of(likelihood), first_scale(2, (0, 1)), rtol=1e-5)
 
 
 def test_a_feature_that_no_row_has_starts_from_the_others():
-    likelihood, mask = built(likelihoods.Laplace("per_feature")), np.ones((4, 5), bool)
+    likelihood, mask = built(likelihoods.Laplace("per_feature"), SHAPE), np.ones((4, 5), bool)
     mask[:, 2] = False
     likelihood.training_log_prob(X, RAW, WEIGHTS, mask)
     np.testing.assert_allclose(scale_of(likelihood)[2], first_scale(1, None, mask), rtol=1e-5)
@@ -134,6 +130,7 @@ def test_a_file_whose_scales_started_from_1_still_loads():
     assert np.abs(np.concatenate(found)).max() < 0.7  # goes on from there
 
 
+@pytest.mark.slow
 def test_a_constant_column_does_not_ruin_the_others():
     keras.utils.set_random_seed(0)
     x = np.random.default_rng(0).normal(size=(500, 5)).astype("float32")
@@ -141,3 +138,27 @@ def test_a_constant_column_does_not_ruin_the_others():
     vae = keras_vae.recipes.vae((5,), 2, likelihood=likelihoods.Normal("per_feature"))
     vae.compile(keras.optimizers.Adam(1e-2))
     assert max(vae.fit(x, epochs=30, batch_size=100, verbose=0).history["loss"][10:]) < 50
+
+
+@pytest.mark.parametrize(
+    ("cls", "truth"), [(likelihoods.Normal, stats.norm), (likelihoods.Laplace, stats.laplace)]
+)
+def test_a_scale_for_each_feature_is_that_of_scipy(cls, truth):
+    likelihood, scale = built(cls("per_feature"), (None, 4)), np.array([0.1, 1.0, 2.0, 5.0])
+    likelihood.log_scale.assign(np.log(scale))
+    x, params = RNG.normal(size=(3, 4)), RNG.normal(size=(2, 3, 4)).astype("float32")
+    expected = truth.logpdf(x, params, scale).sum(-1)
+    np.testing.assert_allclose(
+        ops.convert_to_numpy(likelihood.log_prob(x, params)), expected, rtol=1e-4
+    )
+    draws = ops.convert_to_numpy(likelihood.sample(ops.zeros((40_000, 4)), seed=0))
+    np.testing.assert_allclose(draws.std(0), truth(scale=scale).std(), rtol=0.05)
+
+
+def test_the_optimal_scale_is_that_of_what_is_observed():
+    likelihood = built(likelihoods.Normal("optimal"), SHAPE)
+    x, params = RNG.normal(size=(2, 4, 5)).astype("float32")
+    mask, weights = RNG.random((4, 5)) > 0.4, np.float32([1, 2, 0, 1])
+    likelihood.training_log_prob(np.where(mask, x, np.nan), params[None], weights, mask)
+    expected = np.average((x - params) ** 2, weights=mask * weights[:, None])
+    assert float(likelihood.variance) == pytest.approx(expected, rel=1e-5)

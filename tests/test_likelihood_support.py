@@ -107,3 +107,23 @@ def test_a_memory_mapped_array_is_checked_in_pieces(tmp_path):
         likelihoods.Poisson().check_support(x[i : i + 30])
     with pytest.raises(ValueError, match=r"`x` must lie in.*\[255.0, 255.0\]"):
         likelihoods.Bernoulli().check_support(x[:30])
+
+
+@pytest.mark.parametrize(
+    ("likelihood", "x"),
+    [
+        (likelihoods.Poisson(), [0.5]),
+        (likelihoods.Poisson(), [-1.0]),
+        (likelihoods.Categorical(3), [3]),
+        (likelihoods.ContinuousBernoulli(), [1.5]),
+    ],
+)
+def test_values_outside_the_support_are_refused(likelihood, x):
+    with pytest.raises(ValueError, match=r"`x` must .*Received: x"):
+        likelihood.check_support(np.array(x))
+
+
+@pytest.mark.parametrize("bad", [0.0, 1.0, -0.1])
+def test_beta_refuses_the_ends(bad):
+    with pytest.raises(ValueError, match=r"`x` must lie in \(0.0, 1.0\).*Received: x"):
+        likelihoods.Beta().check_support(np.array([0.5, bad]))

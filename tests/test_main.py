@@ -1,4 +1,5 @@
 import csv
+import inspect
 import os
 import pathlib
 import subprocess
@@ -53,6 +54,7 @@ def test_train_leaves_everything(tmp_path):
     assert all(np.isfinite(float(value)) for row in rows for value in row.values())
 
 
+@pytest.mark.slow
 def test_resume_ends_where_an_uninterrupted_run_ends(tmp_path):
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     cli.main([*TRAIN, "--epochs", "3", "--output", str(whole)])
@@ -66,6 +68,7 @@ def test_resume_ends_where_an_uninterrupted_run_ends(tmp_path):
     assert (whole / "history.csv").read_text() == (parts / "history.csv").read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("network", ["vae", "tutorial"])
 def test_no_option_of_the_model_is_ignored(network, tmp_path):
     options = ["--network", network, "--likelihood", "normal", "--beta", "0.5", "--warm-up", "1"]
@@ -78,6 +81,7 @@ def test_no_option_of_the_model_is_ignored(network, tmp_path):
     assert any("conv" in layer.name for layer in vae.encoder.layers) is (network == "tutorial")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("likelihood", LIKELIHOODS)
 def test_every_likelihood_trains(likelihood, tmp_path):
     np.save(tmp_path / "x.npy", datasets.shapes(40, image_size=8)[0])
@@ -88,6 +92,7 @@ def test_every_likelihood_trains(likelihood, tmp_path):
     assert np.isfinite(history["val_loss"]).all()
 
 
+@pytest.mark.slow
 def test_a_mirrored_strategy_changes_nothing(tmp_path):
     for strategy in ("none", "mirrored"):
         options = ["--epochs", "1", "--decay", "--strategy", strategy]
@@ -97,12 +102,14 @@ def test_a_mirrored_strategy_changes_nothing(tmp_path):
         np.testing.assert_allclose(first, second, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_resume_with_other_steps_is_refused(tmp_path, capsys):
     cli.main([*TRAIN, "--epochs", "1", "--output", str(tmp_path)])
     with pytest.raises(SystemExit, match=r"`--resume` must be given the same.*Received"):
         cli.main([*TRAIN[:-1], "8", "--epochs", "3", "--output", str(tmp_path), "--resume"])
 
 
+@pytest.mark.slow
 def test_evaluate_prints_the_logs_in_nats(model, capsys):
     cli.main(["evaluate", str(model), "--data", "shapes"])
     printed = capsys.readouterr().out
@@ -178,6 +185,7 @@ def test_help_fits_a_screen(command, capsys, monkeypatch):
     assert len(capsys.readouterr().out.splitlines()) <= 40
 
 
+@pytest.mark.slow
 def test_python_dash_m_is_the_command(tmp_path):
     command = [sys.executable, "-m", "keras_vae", "--help"]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
@@ -229,7 +237,8 @@ def test_help_and_typing_errors_import_no_backend(arguments, code, tmp_path):
 def test_the_parser_knows_every_likelihood_and_command():
     assert set(parsing.LIKELIHOODS) == set(LIKELIHOODS)
     files = {path.stem for path in (ROOT / "keras_vae" / "cli").glob("*.py")}
-    commands = {name for name in vars(parsing.commands) if not name.startswith("_")}
+    functions = inspect.getmembers(parsing.commands, inspect.isfunction)
+    commands = {name for name, _ in functions if not name.startswith("_")}
     assert commands == files - {"__init__", "data", "output"}
 
 
@@ -290,6 +299,7 @@ def contents(folder):
     return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
+@pytest.mark.slow
 def test_a_run_is_replaced_on_request_only(tmp_path):
     output = tmp_path / "run"
     command = [*TRAIN, "--epochs", "1", "--output", str(output)]
@@ -312,6 +322,7 @@ def test_a_run_is_replaced_on_request_only(tmp_path):
     assert after[output / "notes.txt"] == b"mine"
 
 
+@pytest.mark.slow
 def test_a_replacement_that_cannot_start_leaves_the_run(tmp_path):
     output = tmp_path / "run"
     cli.main([*TRAIN, "--epochs", "1", "--output", str(output)])
@@ -323,6 +334,7 @@ def test_a_replacement_that_cannot_start_leaves_the_run(tmp_path):
         assert contents(output) == before
 
 
+@pytest.mark.slow
 def test_a_folder_without_a_run_is_trained_into_as_before(tmp_path):
     (tmp_path / "history.csv").write_text("of a run that was killed in its first epoch")
     (tmp_path / "photo.png").write_text("mine")

@@ -102,6 +102,7 @@ def test_sequences_of_any_length(kind, shape):
         encoder((8, 8, 1))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", SEQUENCES)
 def test_a_padded_step_contributes_nothing(kind):
     encoder, decoder, _ = SEQUENCES[kind]

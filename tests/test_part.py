@@ -1,3 +1,4 @@
+import functools
 import importlib
 import json
 import os
@@ -8,13 +9,11 @@ import sys
 
 import keras
 import numpy as np
+import parts
 import pytest
 from checks import (
     binary,
-    check_config,
     check_extremes,
-    check_file,
-    check_gradients,
     check_part,
     dtype_policy,
     read_arrays,
@@ -22,76 +21,50 @@ from checks import (
 )
 from gradients import gradients
 from keras import ops
+from parts import PARTS
 
 import keras_vae
-from keras_vae import flows, likelihoods, objectives, penalties, posteriors, priors, schedules
+from keras_vae import likelihoods, objectives, posteriors, priors, schedules
 from keras_vae.part import Part, constructor_arguments, from_arguments, soft_clip
 
-EXAMPLES = {
-    "DiagonalNormal": ("posterior", lambda: posteriors.DiagonalNormal(2)),
-    "StandardNormal": ("prior", priors.StandardNormal),
-    "Bernoulli": ("likelihood", likelihoods.Bernoulli),
-    "Normal fixed": ("likelihood", lambda: likelihoods.Normal(0.5)),
-    "Normal shared": ("likelihood", lambda: likelihoods.Normal("shared")),
-    "Normal optimal": ("likelihood", lambda: likelihoods.Normal("optimal")),
-    "LearnedNormal": ("prior", priors.LearnedNormal),
-    "NormalMixture": ("prior", lambda: priors.NormalMixture(3)),
-    "ContinuousBernoulli": ("likelihood", likelihoods.ContinuousBernoulli),
-    "Laplace fixed": ("likelihood", lambda: likelihoods.Laplace(0.5)),
-    "Laplace shared": ("likelihood", lambda: likelihoods.Laplace("shared")),
-    "Categorical": ("likelihood", lambda: likelihoods.Categorical(3)),
-    "Poisson": ("likelihood", likelihoods.Poisson),
-    "NegativeBinomial": ("likelihood", likelihoods.NegativeBinomial),
-    "DiscretizedLogistic": ("likelihood", lambda: likelihoods.DiscretizedLogistic(4)),
-    "IWAE": ("objective", lambda: objectives.IWAE(3)),
-    "IWAE sticking": ("objective", lambda: objectives.IWAE(3, "sticking_the_landing")),
-    "IWAE dreg": ("objective", lambda: objectives.IWAE(3, "doubly_reparameterized")),
-    "IWAE partial": ("objective", lambda: objectives.IWAE(4, "partial", num_groups=2)),
-    "IWAE mixed": ("objective", lambda: objectives.IWAE(3, elbo_weight=0.5)),
-    "ELBO free": ("objective", lambda: objectives.ELBO(free_bits=0.1)),
-    "ELBO capacity": ("objective", lambda: objectives.ELBO(9.0, capacity=schedules.Linear(9))),
-    "TotalCorrelation": ("penalties", lambda: penalties.TotalCorrelation(12, 2.0)),
-    "TotalCorrelation stratified": (
-        "penalties",
-        lambda: penalties.TotalCorrelation(12, estimator="stratified"),
-    ),
-    "DIP": ("penalties", lambda: penalties.DIP(2.0, kind="I")),
-    "MMD": ("penalties", lambda: penalties.MMD(2.0)),
-    "MMD rbf": ("penalties", lambda: penalties.MMD(schedules.Linear(9), "rbf")),
-    "Normal per feature": ("likelihood", lambda: likelihoods.Normal("per_feature")),
-    "Beta": ("likelihood", likelihoods.Beta),
-    "DiscretizedLogisticMixture": (
-        "likelihood",
-        lambda: likelihoods.DiscretizedLogisticMixture(3, levels=4),
-    ),
-    "FullNormal": ("posterior", lambda: posteriors.FullNormal(3)),
-    "NormalizingFlow planar": (
-        "posterior",
-        lambda: posteriors.NormalizingFlow(posteriors.DiagonalNormal(2), [flows.Planar()]),
-    ),
-    "NormalizingFlow inverse": (
-        "posterior",
-        lambda: posteriors.NormalizingFlow(
-            posteriors.FullNormal(3), [flows.Autoregressive(8), flows.Coupling(8)]
-        ),
-    ),
-    "Categorical posterior": (
-        "posterior",
-        lambda: posteriors.Categorical(
-            2, 3, keras.optimizers.schedules.ExponentialDecay(1.0, 10, 0.9)
-        ),
-    ),
-    "VonMisesFisher": ("posterior", lambda: posteriors.VonMisesFisher(3)),
-    "ConditionalNormal": ("prior", lambda: priors.ConditionalNormal(4)),
-    "FlowPrior": ("prior", lambda: priors.FlowPrior([flows.Coupling(8), flows.Autoregressive(8)])),
-    "ELBO": ("objective", lambda: objectives.ELBO(beta=2.0, num_samples=3)),
-    "ELBO scheduled": ("objective", lambda: objectives.ELBO(beta=schedules.Sigmoid(9))),
-}
+
+def marks(example):
+    """Each check takes seconds, and on JAX half a minute: the usual run checks a few parts."""
+    found = [] if example.usual else [pytest.mark.slow]
+    if example.usual or keras.backend.backend() == "torch":
+        found.append(pytest.mark.backends)
+    return found
 
 
-@pytest.mark.parametrize("name", EXAMPLES)
+CHECKED = [pytest.param(name, marks=marks(example)) for name, example in PARTS.items()]
+
+
+@pytest.mark.parametrize("name", CHECKED)
 def test_check_part(name, tmp_path):
-    check_part(*EXAMPLES[name], tmp_path)
+    check_part(PARTS[name], tmp_path / "vae.keras")
+
+
+@pytest.mark.tensorflow
+@pytest.mark.parametrize("name", parts.of_role("likelihood"))
+def test_a_likelihood_repeats_bit_for_bit(name):
+    """TensorFlow adds three tensors in an order that depends on which one is needed no more."""
+    import tensorflow as tf
+
+    likelihood, x_shape = PARTS[name].make(), PARTS[name].x_shapes[0]
+    vae = small_vae(x_shape, likelihood=likelihood)
+    x, shape = binary(5, x_shape, vae), vae.decoder.output_shape[1:]
+    params = tf.Variable(np.random.default_rng(0).normal(size=(1, 5, *shape)), dtype="float32")
+
+    @tf.function
+    def value_and_gradient(x):
+        with tf.GradientTape() as tape:
+            value = likelihood.log_prob(x, params)
+        return value, tape.gradient(value, params)
+
+    x, seen = ops.convert_to_tensor(x), set()
+    for _ in range(300):
+        seen.add(tuple(tensor.numpy().tobytes() for tensor in value_and_gradient(x)))
+    assert len(seen) == 1
 
 
 def library_parts(cls=Part):
@@ -102,59 +75,19 @@ def library_parts(cls=Part):
         yield from library_parts(subclass)
 
 
-ELSEWHERE = {
-    *("Planar", "Coupling", "Autoregressive"),  # inside others here
-    *("UniformCategorical", "UniformSphere"),  # the defaults of two posteriors here
-    *("Mixed", "VampPrior"),  # of one shape of x only, below
-    *(
-        "VectorQuantizer",
-        "FiniteScalarQuantizer",
-        "GumbelQuantizer",
-        "Commitment",
-    ),  # in test_quantized.py
-    *("UniformCodes", "AutoregressiveCodes"),  # there too
-    "Perceptual",  # in test_penalties.py
-    "AutoregressiveSequence",  # in test_sequences.py
-    *("TotalCorrelationAdversary", "PriorAdversary"),  # in test_adversarial.py
-}
-
-
-def test_check_mixed(tmp_path):
-    parts = [likelihoods.Normal("per_feature"), likelihoods.Categorical(3)]
-    likelihood = likelihoods.Mixed(parts, [2, 1])
-    assert likelihood.params_shape((3,)) == (5,)
-    check_config(likelihood)
-    vae = small_vae((3,), likelihood=likelihood)
-    x = binary(12, (3,))
-    check_gradients(vae, x)
-    check_extremes(vae, x)
-    vae.fit(x, batch_size=5, verbose=0)
-    check_file(vae, x, tmp_path / "vae.keras")
-
-
-@pytest.mark.parametrize("posterior", [posteriors.DiagonalNormal, posteriors.FullNormal])
-def test_check_vamp_prior(posterior, tmp_path):
-    check_config(priors.VampPrior((7,), 3))
-    vae = small_vae((7,), posterior=posterior(2), prior=priors.VampPrior((7,), 3))
-    x = binary(12, (7,))
-    check_gradients(vae, x)
-    check_extremes(vae, x)
-    vae.fit(x, batch_size=5, verbose=0)
-    check_file(vae, x, tmp_path / "vae.keras")
-
-
 def test_no_part_is_forgotten_here_or_left_unregistered():
     for module in pkgutil.walk_packages(keras_vae.__path__, "keras_vae."):
         if not module.name.endswith("__main__"):
             importlib.import_module(module.name)
     bases = ("Likelihood", "Posterior", "Prior", "Penalty", "Flow", "Quantizer", "Adversary")
     bases += ("Scaled", "NormalPosterior")
-    views = ("LadderPosterior", "LadderPrior")  # a HierarchicalVAE makes them of its decoder
-    parts = {c for c in library_parts() if not c.__name__.startswith("_")}
-    parts = {c for c in parts if c.__name__ not in bases + views}
-    assert {c.__name__ for c in parts} == {name.split()[0] for name in EXAMPLES} | ELSEWHERE
-    names = {keras.saving.get_registered_name(c) for c in parts}
-    assert {keras.saving.get_registered_object(name) for name in names} == parts
+    classes = {c for c in library_parts() if not c.__name__.startswith("_")}
+    classes = {c for c in classes if c.__name__ not in (*bases, *parts.EXCLUDED)}
+    made = [example.make() for example in PARTS.values()]
+    within = {type(layer) for part in made for layer in part._flatten_layers()}  # such as flows
+    assert {c for c in within if issubclass(c, Part)} == classes
+    names = {keras.saving.get_registered_name(c) for c in classes}
+    assert {keras.saving.get_registered_object(name) for name in names} == classes
     assert all(name.startswith("keras_vae>") for name in names)
 
 
@@ -224,29 +157,28 @@ import numpy as np
 import keras
 import keras_vae
 outputs = {}
-for path in sorted(pathlib.Path().glob("*.keras")):
+for path in sorted(pathlib.Path("models").glob("*.keras")):
     vae = keras.saving.load_model(path)
-    x = np.load("x.npy")
-    if vae.likelihood.open_support:
-        x = 0.25 + 0.5 * x
-    if vae.condition_dim:
-        x = {"x": x, "condition": np.arange(len(x)) % vae.condition_dim}
+    with np.load(path.with_suffix(".npz")) as data:
+        x = dict(data) if vae.condition_dim else data["x"]
     outputs[path.stem] = np.concatenate([vae.predict(x, verbose=0).ravel(), vae.elbo(x)])
 np.savez("out.npz", **outputs)
 """
 
 
+@pytest.mark.slow
 def test_models_of_every_part_load_in_a_new_process(tmp_path):
-    np.save(tmp_path / "x.npy", binary(6, (5, 3, 1)))
-    expected = {}
-    more = [schedules.Linear(9), schedules.Cyclical(9)]
-    makers = dict(EXAMPLES)
-    for schedule in more:
-        makers[type(schedule).__name__] = ("objective", lambda s=schedule: objectives.ELBO(s))
-    for name, (role, make) in makers.items():
-        vae = small_vae((5, 3, 1), **{role: [make()] if role == "penalties" else make()})
-        vae.save(tmp_path / f"{name}.keras")
-        x = binary(6, (5, 3, 1), vae)
+    examples, expected, folder = dict(PARTS), {}, tmp_path / "models"
+    folder.mkdir()
+    for schedule in (schedules.Linear(9), schedules.Cyclical(9)):
+        make = functools.partial(objectives.ELBO, schedule)
+        examples[type(schedule).__name__] = parts.Example("objective", make)
+    for name, example in examples.items():
+        x_shape = example.x_shapes[0]
+        vae = small_vae(x_shape, **example.parts())
+        x = binary(6, x_shape, vae)
+        vae.save(folder / f"{name}.keras")
+        np.savez(folder / f"{name}.npz", **(x if isinstance(x, dict) else {"x": x}))
         expected[name] = np.concatenate([vae.predict(x, verbose=0).ravel(), vae.elbo(x)])
     environment = os.environ | {"PYTHONPATH": str(pathlib.Path(__file__).parents[1])}
     command = [sys.executable, "-c", LOAD_ALL]

@@ -131,6 +131,7 @@ def test_shared_noise_is_the_same_for_all_rows_and_new_in_each_call():
     np.testing.assert_array_equal(uniform, np.repeat(uniform[:, :1], 4, axis=1))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["VonMisesFisher", "DiagonalNormal"])
 def test_draws_for_scores_can_be_traced(kind):
     make, width = KINDS[kind]

@@ -5,10 +5,13 @@ import numpy as np
 import pytest
 import scipy.spatial
 import tensorflow as tf
-from checks import binary, check_config, check_extremes, check_file, check_gradients, dtype_policy
+from checks import binary
+from parts import of_role
 
 import keras_vae
 from keras_vae import networks, objectives, quantized, recipes
+
+pytestmark = pytest.mark.tensorflow
 
 RNG = np.random.default_rng(0)
 
@@ -32,39 +35,8 @@ def small(posterior=None, x_shape=(6,), **parts):
 
 
 POSTERIORS = {
-    "averages": lambda: quantized.VectorQuantizer(4, 5, 2),
-    "learned": lambda: quantized.VectorQuantizer(4, 5, 2, decay=None),
-    "rotation": lambda: quantized.VectorQuantizer(4, 5, 2, gradient="rotation", restart=0.0),
-    "residual": lambda: quantized.VectorQuantizer(4, 5, 2, depth=3),
-    "residual, rotation": lambda: quantized.VectorQuantizer(
-        4, 5, 2, decay=None, gradient="rotation", depth=2
-    ),
-    "finite scalar": lambda: quantized.FiniteScalarQuantizer(4, (3, 4)),
-    "gumbel": lambda: quantized.GumbelQuantizer(4, 5, 2),
+    name: example.make for name, example in of_role("posterior").items() if "Quantizer" in name
 }
-
-
-@pytest.mark.parametrize("name", POSTERIORS)
-@pytest.mark.parametrize("policy", ["float32", "mixed_float16"])
-def test_check_quantizers(name, policy, tmp_path):
-    check_config(POSTERIORS[name]())
-    with dtype_policy(policy):
-        vae = small(POSTERIORS[name]())
-    x = binary(12, (6,))
-    check_gradients(vae, x)
-    check_extremes(vae, x, size=100.0 if "rotation" in name else 1e4)
-    vae.fit(x, batch_size=5, epochs=2, verbose=0)
-    check_file(vae, x, tmp_path / "vae.keras")
-
-
-@pytest.mark.parametrize("prior", [quantized.UniformCodes, quantized.AutoregressiveCodes])
-def test_check_priors_of_codes(prior, tmp_path):
-    check_config(prior(4, 5))
-    vae = small(prior=prior(4, 5))
-    x = binary(12, (6,))
-    check_gradients(vae, x)
-    vae.fit(x, batch_size=5, verbose=0)
-    check_file(vae, x, tmp_path / "vae.keras")
 
 
 def built(quantizer):
@@ -150,6 +122,7 @@ def test_a_batch_without_weight_changes_nothing():
     np.testing.assert_array_equal(part.usage.counts, before[1])
 
 
+@pytest.mark.slow
 def test_evaluation_and_fit_prior_leave_the_codebook_alone():
     vae = small()
     x = binary(40, (6,))
@@ -164,7 +137,8 @@ def test_evaluation_and_fit_prior_leave_the_codebook_alone():
     assert not np.array_equal(vae.posterior.codebook, before)
 
 
-@pytest.mark.parametrize("name", [name for name in POSTERIORS if name != "finite scalar"])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name in POSTERIORS if name != "FiniteScalarQuantizer"])
 def test_a_codebook_that_is_not_trainable_stays_as_it_is(name):
     vae, x = small(POSTERIORS[name]()), binary(40, (6,))
     vae.fit(x, verbose=0)
@@ -381,7 +355,7 @@ def test_finite_scalars_are_all_grid_points_once():
     assert {tuple(v) for v in np.round(z, 5).tolist()} == grid  # all in reach
 
 
-@pytest.mark.parametrize("name", [name for name in POSTERIORS if name != "gumbel"])
+@pytest.mark.parametrize("name", [name for name in POSTERIORS if name != "GumbelQuantizer"])
 def test_the_bound_counts_the_codes_in_nats(name):
     vae = small(POSTERIORS[name]())
     x = binary(30, (6,))
@@ -452,6 +426,7 @@ def test_usage_and_perplexity_are_those_of_the_whole_epoch():
     assert logs["perplexity"] == pytest.approx(np.exp(entropy), rel=1e-4)
 
 
+@pytest.mark.slow
 def test_commitment_of_residual_codes_adds_up_what_each_leaves_over():
     part = quantized.VectorQuantizer(4, 5, 2, depth=3)
     vae = small(part, penalties=[quantized.Commitment(2.0)])
@@ -517,7 +492,9 @@ def test_vectors_of_a_gumbel_quantizer_have_one_gradient_for_each_code():
     np.testing.assert_array_equal(gradient, [[1.0, 1.0], [0.0, 0.0], [3.0, 3.0]])
 
 
-@pytest.mark.parametrize("name", ["averages", "learned", "residual"])
+@pytest.mark.parametrize(
+    "name", ["VectorQuantizer", "VectorQuantizer learned", "VectorQuantizer residual"]
+)
 def test_a_step_logs_the_codes_that_it_decoded(name):
     """Not those to which the codebook moves in this step, in which all codes are restarted."""
     vae = small(POSTERIORS[name]())
@@ -552,6 +529,7 @@ def test_draws_have_the_probabilities_of_the_prior():
     np.testing.assert_allclose(frequency, p, atol=0.03)
 
 
+@pytest.mark.slow
 def test_a_prior_is_fitted_to_the_draws_of_a_gumbel_quantizer():
     x = binary(400, (6,))
     x[:] = x[:, :1]  # two kinds of examples only
@@ -563,6 +541,7 @@ def test_a_prior_is_fitted_to_the_draws_of_a_gumbel_quantizer():
     np.testing.assert_array_equal(fitted.posterior.codebook, before)
 
 
+@pytest.mark.slow
 def test_a_fitted_prior_learns_the_entropy_of_the_codes_and_generates_them():
     vae = small(quantized.FiniteScalarQuantizer(4, (2, 2)))
     x = binary(400, (6,))
@@ -597,6 +576,7 @@ def test_the_density_of_the_one_code_is_that_of_a_point_also_at_infinity():
     np.testing.assert_array_equal(part.log_prob(None, z), np.zeros((1, 4)))
 
 
+@pytest.mark.slow
 def test_recipes_of_grids_have_every_verb(tmp_path):
     x = RNG.random((20, 9, 10, 1)).astype("float32")
     for vae in (

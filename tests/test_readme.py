@@ -34,7 +34,10 @@ def _tiny(monkeypatch, tmp_path):
 PAGES = ("index", "parts", "saving", "export", "judging", "promises")
 
 
-@pytest.mark.parametrize("path", ["README.md", *(f"docs/{page}.md" for page in PAGES)])
+@pytest.mark.parametrize(
+    "path",
+    ["README.md", *(pytest.param(f"docs/{page}.md", marks=pytest.mark.slow) for page in PAGES)],
+)
 def test_code_runs(path):
     if "export" in path and keras.backend.backend() != "tensorflow":
         pytest.skip("two of its three formats are written on TensorFlow only")

@@ -55,6 +55,7 @@ np.savez("out.npz", **outputs)
 """
 
 
+@pytest.mark.slow
 def test_every_paper_trains_evaluates_and_generates_in_a_new_process(tmp_path):
     rows = RNG.integers(0, 2, (64, 6)).astype("float32")
     expected = {}
@@ -85,19 +86,28 @@ def test_every_recipe_is_among_the_papers():
     assert set(recipes.__all__) == {name.split()[0] for name in PAPERS} | others
 
 
+MODELS = {
+    "features": lambda: (recipes.vae((6,), latent_dim=3), (6,)),
+    "int": lambda: (recipes.vae(6), (6,)),
+    "odd": lambda: (recipes.vae((9, 7, 3), beta=schedules.Linear(10)), (9, 7, 3)),
+    "convolutional": lambda: (
+        recipes.vae((66, 65, 1), likelihood=likelihoods.Normal("optimal")),
+        (66, 65, 1),
+    ),
+    "tutorial": lambda: (recipes.tutorial_vae((12, 11, 1)), (12, 11, 1)),
+    "tutorial, colour": lambda: (recipes.tutorial_vae((9, 14, 3)), (9, 14, 3)),
+    "linear": lambda: (recipes.linear_vae((5, 5, 1), latent_dim=3), (5, 5, 1)),
+    "linear, one axis": lambda: (recipes.linear_vae((7,)), (7,)),
+}
+USUAL = ("features", "linear")
+
+
 @pytest.mark.parametrize(
     "make",
     [
-        lambda: (recipes.vae((6,), latent_dim=3), (6,)),
-        lambda: (recipes.vae(6), (6,)),
-        lambda: (recipes.vae((9, 7, 3), beta=schedules.Linear(10)), (9, 7, 3)),
-        lambda: (recipes.vae((66, 65, 1), likelihood=likelihoods.Normal("optimal")), (66, 65, 1)),
-        lambda: (recipes.tutorial_vae((12, 11, 1)), (12, 11, 1)),
-        lambda: (recipes.tutorial_vae((9, 14, 3)), (9, 14, 3)),
-        lambda: (recipes.linear_vae((5, 5, 1), latent_dim=3), (5, 5, 1)),
-        lambda: (recipes.linear_vae((7,)), (7,)),
+        pytest.param(make, id=name, marks=() if name in USUAL else pytest.mark.slow)
+        for name, make in MODELS.items()
     ],
-    ids=["features", "int", "odd", "convolutional", "seed", "seed colour", "linear", "linear 1-D"],
 )
 def test_recipes_learn(make):
     keras.utils.set_random_seed(0)

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from checks import read_arrays
 
+pytestmark = pytest.mark.tensorflow
+
 HERE = pathlib.Path(__file__).parent
 
 EXACT = [("SGD", n) for n in (1, 2, 4)] + [("Adam", n) for n in (1, 2, 4)]
@@ -43,11 +45,39 @@ MISTAKES = [
 ]
 
 
+USUAL = {("SGD", 2), ("total correlation adversary", 2), MISTAKES[0]}
+
+
+def cases(jobs):
+    """The parameters of a test: all but the usual ones are slow."""
+    return [pytest.param(*j, marks=() if j in USUAL else pytest.mark.slow) for j in jobs]
+
+
+def jobs_of(items):
+    """What the tests that were chosen compare: each with the same case on one device."""
+    jobs = []
+    for item in items:
+        case = getattr(item, "callspec", None) and item.callspec.params
+        if case and {"name", "count"} <= set(case):
+            jobs += [(case["name"], 0, ""), (case["name"], case["count"], case.get("mistake", ""))]
+        jobs += [(*job, "") for job in WITHOUT_PARAMETERS.get(item.name, [])]
+    return list(dict.fromkeys(jobs))
+
+
+WITHOUT_PARAMETERS = {
+    "test_a_guard_skips_the_same_steps": [("gradient norm guard", 0), ("gradient norm guard", 2)],
+    "test_an_overflow_on_one_replica_skips_the_step_on_all": [
+        ("overflow on one replica", 0),
+        ("overflow on one replica", 2),
+    ],
+}
+
+
 @pytest.fixture(scope="module")
-def results(tmp_path_factory):
+def results(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("replicas")
-    jobs = [(name, 0, "") for name in dict(EXACT)]
-    jobs += [(name, count, "") for name, count in EXACT] + MISTAKES
+    here = [item for item in request.session.items if item.path == request.path]
+    jobs = jobs_of(here)
     (folder / "jobs.json").write_text(json.dumps(jobs))
     command = [sys.executable, str(HERE / "replicas_worker.py"), "jobs.json", "out.npz"]
     environment = os.environ | {"PYTHONPATH": str(HERE.parent)}
@@ -73,7 +103,7 @@ def relative(one, many):
     return np.max(error / (size + np.mean(size)), initial=0.0) if known.any() else 0.0
 
 
-@pytest.mark.parametrize(("name", "count"), EXACT)
+@pytest.mark.parametrize(("name", "count"), cases(EXACT))
 def test_replicas_equal_one_device(results, name, count):
     tolerance = 2e-3 if name in HALF else 1e-5
     weights, logs = difference(results, name, count)
@@ -85,17 +115,19 @@ def test_replicas_equal_one_device(results, name, count):
         np.testing.assert_allclose(many, one, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize(("name", "count", "mistake"), MISTAKES, ids=lambda v: str(v))
+@pytest.mark.parametrize(("name", "count", "mistake"), cases(MISTAKES))
 def test_each_classic_mistake_is_noticed(results, name, count, mistake):
     weights, _ = difference(results, name, count, mistake)
     assert not weights < 1e-4
 
 
+@pytest.mark.slow
 def test_a_guard_skips_the_same_steps(results):
     for count in (0, 2):
         assert results[f"gradient norm guard|{count}||skipped"] == 3  # once in each pass
 
 
+@pytest.mark.slow
 def test_an_overflow_on_one_replica_skips_the_step_on_all(results):
     for count in (0, 2):
         assert np.isfinite(results[f"overflow on one replica|{count}||weights"]).all()

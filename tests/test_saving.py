@@ -46,6 +46,7 @@ def make(seed=1):
     return vae
 
 
+@pytest.mark.slow
 def test_a_new_process_predicts_the_same_bits_and_goes_on_as_if_never_stopped(tmp_path):
     vae = make()
     vae.fit(X, epochs=2, **FIT)
@@ -97,6 +98,7 @@ def test_a_failed_save_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatc
     assert list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.slow
 def test_a_killed_save_leaves_the_old_file(tmp_path):
     path = tmp_path / "file.txt"
     path.write_text("old")
@@ -119,6 +121,7 @@ def test_atomic_files_have_ordinary_permissions(tmp_path):
     assert modes[0] == modes[1]
 
 
+@pytest.mark.slow
 def test_model_checkpoint_keeps_the_best_exactly(tmp_path):
     path, vae = tmp_path / "best.keras", make()
     checkpoint = keras.callbacks.ModelCheckpoint(
@@ -130,6 +133,7 @@ def test_model_checkpoint_keeps_the_best_exactly(tmp_path):
     assert again["loss"] == min(history["val_loss"])
 
 
+@pytest.mark.slow
 def test_backup_and_restore_ends_where_an_uninterrupted_run_ends(tmp_path):
     class Crash(keras.callbacks.Callback):
         def on_epoch_begin(self, epoch, logs=None):
@@ -227,6 +231,7 @@ def test_a_class_that_is_not_found_is_named(tmp_path, zipped):
         keras_vae.load_model(path)
 
 
+@pytest.mark.slow
 def test_a_model_can_be_loaded_without_its_optimizer(tmp_path):
     vae = make()
     vae.fit(X, **FIT)

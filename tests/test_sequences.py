@@ -168,6 +168,7 @@ def test_real_numbers_are_an_autoregression_too():
     assert draws.shape == (7, 2, 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("policy", ["float32", "mixed_float16"])
 def test_a_model_of_tokens_trains_and_goes_on_from_a_file(policy, tmp_path):
     check_config(of_tokens(word_dropout=0.4))
@@ -182,6 +183,7 @@ def test_a_model_of_tokens_trains_and_goes_on_from_a_file(policy, tmp_path):
     assert vae.generate(3).shape == (3, STEPS, 1)
 
 
+@pytest.mark.slow
 def test_the_model_learns_what_is_certain():
     vae = small(of_tokens(units=16, word_dropout=0.2))
     x = (np.arange(3)[:, None] + np.arange(STEPS)) % 3  # three sequences, each goes round
@@ -193,6 +195,7 @@ def test_the_model_learns_what_is_certain():
     np.testing.assert_array_equal((made[:, :1] + np.arange(STEPS)) % 3, made)
 
 
+@pytest.mark.slow
 def test_a_metric_compares_with_the_mean_of_the_weights_as_they_are():
     likelihood = likelihoods.AutoregressiveSequence(likelihoods.Normal(), (STEPS, 1), units=5)
     vae = small(likelihood)

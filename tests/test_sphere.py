@@ -5,6 +5,8 @@ from scipy import integrate, special, stats
 
 from keras_vae import sphere
 
+pytestmark = pytest.mark.tensorflow
+
 CASES = [(dim, k) for dim in (2, 3, 5, 20, 64) for k in (0.01, 1.0, 30.0, 1e3, 1e5)]
 
 

@@ -9,6 +9,8 @@ from scipy import sparse
 import keras_vae
 from keras_vae import networks, schedules
 
+pytestmark = pytest.mark.tensorflow
+
 RATE, BATCH = 0.05, 8
 RNG = np.random.default_rng(0)
 X = RNG.random((20, 6), "float32")  # batches of 8, 8 and 4
@@ -84,6 +86,7 @@ def test_fit_equals_the_hand_written_loop_on_every_kind_of_data(kind, data):
     assert_same_weights(vae, reference_fit(*data))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_end_of_an_epoch_waits_for_no_autotuner_but_a_users_own(kind, monkeypatch):
     autotuners, make_iterator = [], tf.data.Dataset.__iter__
@@ -137,6 +140,7 @@ def test_gradient_accumulation_averages_batches():
     assert_same_weights(vae, reference.vae)
 
 
+@pytest.mark.slow
 def test_use_ema_leaves_the_average_of_the_iterates():
     vae = compiled(keras.optimizers.SGD(RATE, use_ema=True, ema_momentum=0.5))
     vae.fit(X, batch_size=BATCH, shuffle=False, verbose=0)
@@ -196,6 +200,7 @@ def test_run_eagerly(eager):
     assert seen[-1] is eager
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("policy", "rtol"), [("mixed_float16", 0.02), ("mixed_bfloat16", 0.1)])
 def test_mixed_precision_trains_as_float32_does(policy, rtol):
     before = make().get_weights()
@@ -297,6 +302,7 @@ def test_logs_are_weighted_means_over_examples_whatever_the_batches():
     assert logs["loss"][0] == pytest.approx(np.average(entropy + kl, weights=W[:17]))
 
 
+@pytest.mark.slow
 def test_validation_is_evaluate_and_leaves_training_alone():
     alone, watched, split = compiled(), compiled(), compiled()
     alone.fit(X[:16], batch_size=BATCH, shuffle=False, verbose=0, epochs=2)
@@ -360,6 +366,7 @@ def test_penalties_are_added_and_logged_under_their_name():
     assert logs["loss"] == pytest.approx(total, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bits():
     a, b = compiled("adam"), compiled("adam")
     for vae in (a, b):

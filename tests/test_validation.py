@@ -6,6 +6,8 @@ import tensorflow as tf
 import keras_vae
 from keras_vae import data_adapters, networks, recipes
 
+pytestmark = pytest.mark.tensorflow
+
 RNG = np.random.default_rng(0)
 X = RNG.random((12, 6, 5, 1), "float32")
 

@@ -48,6 +48,7 @@ def test_a_list_of_keras_own_is_returned_as_it_is(tmp_path):
     assert for_this_worker(found, False) is found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damaged", [False, True])
 def test_the_others_restore_and_write_nothing(tmp_path, damaged):
     class Crash(keras.callbacks.Callback):

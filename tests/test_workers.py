@@ -15,6 +15,8 @@ from PIL import Image
 
 import keras_vae
 
+pytestmark = [pytest.mark.tensorflow, pytest.mark.slow]
+
 HERE = pathlib.Path(__file__).parent
 LIMIT = 240  # seconds for one cluster
 

@@ -6,12 +6,14 @@ import pathlib
 import shutil
 import tempfile
 import warnings
+from typing import Any
 
 import keras
 import numpy as np
 
 from keras_vae import writing
 from keras_vae.callbacks import progress, workers
+from keras_vae.typing import FilePath, Logs
 
 
 class Backup(keras.callbacks.Callback):
@@ -54,10 +56,11 @@ class Backup(keras.callbacks.Callback):
     ```
     """
 
-    def __init__(self, directory):
+    def __init__(self, directory: FilePath) -> None:
         super().__init__()
         self.directory = pathlib.Path(directory)
-        self.lock = self.found = None
+        self.lock: object = None
+        self.found: pathlib.Path | None = None
 
     def prepare_fit(self, model: keras.Model, call: dict) -> None:
         """Prepares the arguments of `fit`: restores the model and says where to begin.
@@ -79,31 +82,31 @@ class Backup(keras.callbacks.Callback):
         try:
             self.found = self._newest_whole()
             if self.found is not None:
-                self._restore(model, call)
+                self._restore(self.found, model, call)
         except BaseException:
             self.lock = None
             raise
 
-    def _restore(self, model, call):
+    def _restore(self, found, model, call):
         """Restores the model; the callbacks follow in `on_train_begin`."""
-        self.state = json.loads((self.found / "state.json").read_text())
-        self._check_callbacks()
-        model.load_weights(self.found / "model.weights.h5")
+        self.state = json.loads((found / "state.json").read_text())
+        self._check_callbacks(found)
+        model.load_weights(found / "model.weights.h5")
         epochs = self.state["epochs"]
         call["initial_epoch"] = call.get("epochs", 1) if self._has_ended() else epochs
         if hasattr(call["x"], "epoch"):
             call["x"].epoch = epochs
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: Logs = None) -> None:
         self.before = [copy.deepcopy(progress.values(callback)) for callback in self.others]
-        self.counted = [set() for _ in self.others]
+        self.counted: list[set[str]] = [set() for _ in self.others]
         if self.found is None:
             return
-        for i, saved in enumerate(self._saved_of_each()):
+        for i, saved in enumerate(self._saved_of_each(self.found)):
             self.counted[i] |= set(saved)
             vars(self.others[i]).update(saved)
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         if not self.model.is_chief:
             return
         if not self._is_finite(logs or {}):
@@ -116,26 +119,28 @@ class Backup(keras.callbacks.Callback):
         writing.seal(folder)
         self._replace(folder, self.directory / f"epoch-{epoch + 1:06}")
 
-    def on_train_end(self, logs=None):
+    def on_train_end(self, logs: Logs = None) -> None:
         self.lock = None  # Others may use the folder now.
 
     def _newest_whole(self):
         """Returns the newest backup that is not damaged, or None where there is none at all."""
         folders = sorted(self.directory.glob("epoch-*"), reverse=True)
+        if not folders:
+            return None
         whole = next((folder for folder in folders if writing.is_whole(folder)), None)
-        if folders and whole is None:
+        if whole is None:
             raise ValueError(
                 "`directory` must hold a backup that is whole; all in this one are damaged. Delete "
                 f"it to begin anew. Received: directory={str(self.directory)!r}"
             )
-        if folders and whole != folders[0]:
+        if whole != folders[0]:
             warnings.warn(
                 f"The backup {folders[0]} is damaged. The run goes on from {whole.name}.",
                 stacklevel=4,
             )
         return whole
 
-    def _check_callbacks(self):
+    def _check_callbacks(self, found):
         """Refuses to lose the counters of a callback that is not there any more."""
         now = progress.keys(self.others)
         saved = self.state["callbacks"].items()
@@ -144,7 +149,7 @@ class Backup(keras.callbacks.Callback):
             raise ValueError(
                 f"`callbacks` must hold {', '.join(lost)}, because the backup has counters of "
                 "it, which would be lost. To go on without it, load the weights "
-                f"{str(self.found / 'model.weights.h5')!r} and give `Backup` a new folder. "
+                f"{str(found / 'model.weights.h5')!r} and give `Backup` a new folder. "
                 f"Received: callbacks={now}"
             )
 
@@ -162,9 +167,9 @@ class Backup(keras.callbacks.Callback):
         settings = map(progress.settings, self.others)
         return dict(zip(progress.keys(self.others), settings, strict=True))
 
-    def _saved_of_each(self):
+    def _saved_of_each(self, found):
         """Returns for each callback the attributes to restore; the user's settings win."""
-        with np.load(self.found / "arrays.npz", allow_pickle=False) as file:
+        with np.load(found / "arrays.npz", allow_pickle=False) as file:
             arrays = dict(file)
         saved = self.state["callbacks"]
         return [
@@ -173,7 +178,8 @@ class Backup(keras.callbacks.Callback):
         ]
 
     def _write_progress(self, folder, epoch):
-        callbacks, arrays = {}, {}
+        callbacks: dict[str, Any] = {}
+        arrays: dict[str, Any] = {}
         for i, (callback, key) in enumerate(zip(self.others, self.settings, strict=True)):
             scalars, own = progress.split(self._counted_by(i))
             arrays |= {f"{i}/{name}": array for name, array in own.items()}

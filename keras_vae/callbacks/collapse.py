@@ -3,6 +3,9 @@
 import warnings
 
 import keras
+import numpy as np
+
+from keras_vae.typing import Data, Logs
 
 
 class CollapseMonitor(keras.callbacks.Callback):
@@ -16,7 +19,9 @@ class CollapseMonitor(keras.callbacks.Callback):
         patience: epochs to wait before the warning: a young model is not yet a collapsed one.
         dead: part of the dimensions from which on to warn.
 
-    Attributes: `kl_per_dimension`, a list of (D,) arrays, one an epoch.
+    Attributes:
+        kl_per_dimension: list of arrays (D,), one for each epoch; None for an epoch where the KL is
+            no sum over the dimensions.
 
     Example: `vae.fit(x, callbacks=[keras_vae.callbacks.CollapseMonitor(x_test[:1000])])`.
 
@@ -24,15 +29,15 @@ class CollapseMonitor(keras.callbacks.Callback):
     Bowman et al., Generating Sentences from a Continuous Space (arXiv:1511.06349), section 3.1.
     """
 
-    def __init__(self, x, patience=5, dead=0.5):
+    def __init__(self, x: Data, patience: int = 5, dead: float = 0.5) -> None:
         super().__init__()
         self.x, self.patience, self.dead = x, patience, dead
-        self.kl_per_dimension = []
+        self.kl_per_dimension: list[np.ndarray | None] = []
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: Logs = None) -> None:
         self.epochs, self.warned = 0, False
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         found = self.model.diagnose(self.x)
         self.kl_per_dimension.append(found.get("kl_per_dimension"))
         self.epochs += 1

@@ -7,12 +7,17 @@ import keras
 import numpy as np
 
 from keras_vae import keras_compat
+from keras_vae.typing import FilePath, Logs
 
 
 class Interrupted(Exception):
-    """Training was ended by a signal. Attributes: `signal`, its number."""
+    """Training was ended by a signal.
 
-    def __init__(self, number):
+    Attributes:
+        signal: number of the signal.
+    """
+
+    def __init__(self, number: int) -> None:
         super().__init__(signal.Signals(number).name)
         self.signal = number
 
@@ -32,18 +37,18 @@ class StopOnSignal(keras.callbacks.Callback):
     ```
     """
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: Logs = None) -> None:
         self.received = None
         handled = (signal.SIGINT, signal.SIGTERM)
         self.handlers = {number: signal.signal(number, self._receive) for number in handled}
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
         self._stop()
 
-    def on_test_batch_end(self, batch, logs=None):
+    def on_test_batch_end(self, batch: int, logs: Logs = None) -> None:
         self._stop()
 
-    def on_train_end(self, logs=None):
+    def on_train_end(self, logs: Logs = None) -> None:
         self._restore()
         self._stop()
 
@@ -74,12 +79,13 @@ class StopOnNonFinite(keras.callbacks.Callback):
     Example: `vae.fit(x, callbacks=[keras_vae.callbacks.StopOnNonFinite("vae.keras")])`.
     """
 
-    def __init__(self, checkpoint=None):
+    def __init__(self, checkpoint: FilePath | None = None) -> None:
         super().__init__()
         self.checkpoint = checkpoint
 
-    def on_train_batch_end(self, batch, logs=None):
-        bad = [name for name, value in (logs or {}).items() if not np.all(np.isfinite(value))]
+    def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
+        logs = logs or {}
+        bad = [name for name, value in logs.items() if not np.all(np.isfinite(value))]
         if "loss" not in bad:
             return
         keras_compat.synchronize_state(self.model)
@@ -101,6 +107,7 @@ class StopOnNonFinite(keras.callbacks.Callback):
 class SkippedSteps(keras.callbacks.Callback):
     """Logs `skipped_steps`, those that an `optimizers.GradientNormGuard` has skipped so far."""
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         skipped = getattr(self.model.optimizer, "skipped", 0)
-        logs["skipped_steps"] = int(keras.ops.convert_to_numpy(skipped))
+        if logs is not None:
+            logs["skipped_steps"] = int(keras.ops.convert_to_numpy(skipped))

@@ -2,10 +2,12 @@
 
 import csv
 import pathlib
+from typing import Any
 
 import keras
 
 from keras_vae import saving
+from keras_vae.typing import FilePath, Logs
 
 
 class HistoryFile(keras.callbacks.Callback):
@@ -20,28 +22,38 @@ class HistoryFile(keras.callbacks.Callback):
     Example: `vae.fit(x, callbacks=[keras_vae.callbacks.HistoryFile("history.csv")])`.
     """
 
-    def __init__(self, path):
+    def __init__(self, path: FilePath) -> None:
         super().__init__()
-        self.path, self.rows = pathlib.Path(path), None
+        self.path = pathlib.Path(path)
+        self.rows: list[dict[str, Any]] | None = None
 
-    def on_epoch_begin(self, epoch, logs=None):
-        if self.rows is None:
-            self.rows = _rows(self.path) if epoch and self.path.exists() else []
-        self.rows = [row for row in self.rows if int(row["epoch"]) < epoch]
+    def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
+        rows = self.rows
+        if rows is None:
+            rows = _rows(self.path) if epoch and self.path.exists() else []
+        self.rows = [row for row in rows if int(row["epoch"]) < epoch]
 
-    def on_epoch_end(self, epoch, logs=None):
-        self.rows.append({"epoch": epoch} | {k: float(v) for k, v in (logs or {}).items()})
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
+        row = {"epoch": epoch} | {k: float(v) for k, v in (logs or {}).items()}
+        self.rows = rows = [*(self.rows or []), row]
         if not self.model.is_chief:
             return
-        names = list(dict.fromkeys(name for row in self.rows for name in row))
+        names = list(dict.fromkeys(name for row in rows for name in row))
         with saving.atomic(self.path) as temporary, open(temporary, "w", newline="") as file:
             writer = csv.DictWriter(file, names, restval="")
             writer.writeheader()
-            writer.writerows(self.rows)
+            writer.writerows(rows)
 
 
-def read_history(path):
-    """A file of `HistoryFile` as a dict of columns, lists of numbers."""
+def read_history(path: FilePath) -> dict[str, list[float]]:
+    """Reads a file of `HistoryFile`.
+
+    Args:
+        path: the file.
+
+    Returns:
+        A dict of columns, lists of numbers; NaN where a row has none.
+    """
     rows = _rows(path)
     names = rows[0] if rows else ()
     return {name: [float(row[name] or "nan") for row in rows] for name in names}

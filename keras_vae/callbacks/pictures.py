@@ -5,6 +5,7 @@ import pathlib
 import keras
 
 from keras_vae import plotting
+from keras_vae.typing import FilePath, Logs, Tensor
 
 
 class Pictures(keras.callbacks.Callback):
@@ -23,27 +24,29 @@ class Pictures(keras.callbacks.Callback):
     Example: `vae.fit(x, callbacks=[keras_vae.callbacks.Pictures(x_test[:10], "pictures")])`.
     """
 
-    def __init__(self, images, directory, every=1, num_samples=64):
+    def __init__(
+        self, images: Tensor, directory: FilePath, every: int = 1, num_samples: int = 64
+    ) -> None:
         super().__init__()
         self.images, self.directory = images, pathlib.Path(directory)
         self.every, self.num_samples = every, num_samples
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: Logs = None) -> None:
         self.directory.mkdir(parents=True, exist_ok=True)
         self.current = False
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
         self.current = False
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         if (epoch + 1) % self.every == 0:
             self.draw()
 
-    def on_train_end(self, logs=None):
+    def on_train_end(self, logs: Logs = None) -> None:
         if not self.current:  # as of a run killed while it drew, and continued
             self.draw()
 
-    def draw(self):
+    def draw(self) -> None:
         """Draws what the model makes of the images now."""
         self.current, vae = True, self.model
         reconstructed = vae.predict(self.images, verbose=0)
@@ -52,6 +55,6 @@ class Pictures(keras.callbacks.Callback):
         if vae.posterior.latent_dim == 2:
             plotting.latent_map(vae.decode, self.path("latent_map"))
 
-    def path(self, name):
-        """Where a picture goes; None on a worker that is not the chief."""
+    def path(self, name: str) -> pathlib.Path | None:
+        """Returns where a picture goes; None on a worker that is not the chief."""
         return self.directory / f"{name}.png" if self.model.is_chief else None

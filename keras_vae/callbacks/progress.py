@@ -6,6 +6,7 @@ user's code: a run that goes on from a backup takes them from there.
 
 import collections
 import inspect
+from typing import Any
 
 import keras
 import numpy as np
@@ -15,8 +16,8 @@ SCALARS = (bool, int, float, str, type(None), np.bool_, np.integer, np.floating)
 
 def keys(callbacks: list) -> list[str]:
     """Returns one key for each callback: its class, its name or monitor, and its number."""
-    labels, seen = [_label(callback) for callback in callbacks], collections.Counter()
-    found = []
+    labels, found = [_label(callback) for callback in callbacks], []
+    seen: collections.Counter[str] = collections.Counter()
     for label in labels:
         seen[label] += 1
         found.append(label if seen[label] == 1 else f"{label} number {seen[label]}")
@@ -48,7 +49,7 @@ def _is_array(value):
 
 def settings(callback: keras.callbacks.Callback) -> dict:
     """Returns the scalars among the constructor's arguments."""
-    owners = [cls for cls in type(callback).__mro__ if "__init__" in vars(cls)]
+    owners: list[Any] = [cls for cls in type(callback).__mro__ if "__init__" in vars(cls)]
     names = {name for cls in owners for name in inspect.signature(cls.__init__).parameters}
     found = {k: v for k, v in values(callback).items() if k in names}
     return {k: _plain(v) for k, v in found.items() if isinstance(v, SCALARS)}

@@ -3,14 +3,19 @@
 import os
 import shutil
 import tempfile
+from typing import Any
 
 import keras
+
+from keras_vae.typing import FilePath, Logs
 
 WRITERS = (keras.callbacks.CSVLogger, keras.callbacks.TensorBoard)
 """Callbacks that only write. The other workers leave them out."""
 
 
-def for_this_worker(callbacks, is_chief: bool) -> list:
+def for_this_worker(
+    callbacks: Any, is_chief: bool
+) -> list[keras.callbacks.Callback] | keras.callbacks.CallbackList:
     """Returns the callbacks that this worker hands to Keras; no callback is changed.
 
     On a worker that is not the chief, `CSVLogger` and `TensorBoard` are left out, and
@@ -49,11 +54,11 @@ class RestoreOnly(keras.callbacks.Callback):
         backup_dir: the folder of `BackupAndRestore`.
     """
 
-    def __init__(self, backup_dir):
+    def __init__(self, backup_dir: FilePath) -> None:
         super().__init__()
         self.backup_dir = backup_dir
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: Logs = None) -> None:
         if not os.path.isdir(self.backup_dir):
             return
         with tempfile.TemporaryDirectory() as folder:

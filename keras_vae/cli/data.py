@@ -1,11 +1,15 @@
 """The data that a command names."""
 
 import sys
+from typing import Any, cast
+
+import numpy as np
 
 from keras_vae import datasets
+from keras_vae.typing import FilePath
 
 
-def load_data(name, strict=False):
+def load_data(name: FilePath | None, strict: bool = False) -> datasets.Splits:
     """Loads the named data, or Fashion-MNIST if no name is given.
 
     Where no name is given and Fashion-MNIST cannot be had, the built-in shapes stand in for it.
@@ -31,6 +35,6 @@ def _named(name, strict):
     return splits
 
 
-def some(source, count):
+def some(source: Any, count: int) -> np.ndarray:
     """Returns the first examples of a data set as float32, 8-bit images scaled to [0, 1]."""
-    return datasets.Batches(source, min(count, len(source)))[0]
+    return cast(np.ndarray, datasets.Batches(source, min(count, len(source)))[0])

@@ -1,6 +1,8 @@
 """`keras-vae encode`."""
 
+import argparse
 import csv
+from typing import Any
 
 import numpy as np
 
@@ -8,7 +10,7 @@ from keras_vae import datasets, saving
 from keras_vae.cli.data import load_data
 
 
-def encode(arguments):
+def encode(arguments: argparse.Namespace) -> None:
     """Writes the codes of the test set: one row an example, the label last if there is one."""
     vae = saving.load_model(arguments.model)
     splits = load_data(arguments.data, arguments.strict)
@@ -19,7 +21,7 @@ def encode(arguments):
     print(f"Wrote {len(codes)} codes to {arguments.output}")
 
 
-def table(codes, labels=None):
+def table(codes: np.ndarray, labels: np.ndarray | None = None) -> list[list[Any]]:
     """Returns the rows of the file, the header first."""
     rows = [[f"z{i}" for i in range(codes.shape[1])], *codes.tolist()]
     if labels is None:

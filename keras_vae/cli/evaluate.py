@@ -1,14 +1,16 @@
 """`keras-vae evaluate`."""
 
+import argparse
 import pathlib
 
 import numpy as np
 
 from keras_vae import callbacks, datasets, report, saving
 from keras_vae.cli.data import load_data, some
+from keras_vae.model import VAE
 
 
-def evaluate(arguments):
+def evaluate(arguments: argparse.Namespace) -> None:
     """Prints the logs of the test set, in nats per example; writes a report on request."""
     vae = saving.load_model(arguments.model)
     splits = load_data(arguments.data, arguments.strict)
@@ -23,7 +25,7 @@ def evaluate(arguments):
         write_report(vae, splits, arguments)
 
 
-def write_report(vae, splits, arguments):
+def write_report(vae: VAE, splits: datasets.Splits, arguments: argparse.Namespace) -> None:
     """Writes the page of `--report`, with the curves of the history beside the model."""
     history = pathlib.Path(arguments.model).with_name("history.csv")
     report.write(

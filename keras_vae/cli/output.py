@@ -2,10 +2,13 @@
 
 import pathlib
 import tempfile
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from keras_vae import saving
+from keras_vae.typing import FilePath
 
 FILES = (
     "vae.keras",
@@ -20,7 +23,7 @@ FILES = (
 """What `train` leaves in its folder, beside the TensorBoard events in `logs`."""
 
 
-def check_no_run(folder, resume=False, overwrite=False):
+def check_no_run(folder: FilePath, resume: bool = False, overwrite: bool = False) -> None:
     """Raises ValueError if a folder holds a run, and nobody said what to do with it."""
     if resume and overwrite:
         raise ValueError(
@@ -35,7 +38,7 @@ def check_no_run(folder, resume=False, overwrite=False):
         )
 
 
-def remove_run(folder):
+def remove_run(folder: FilePath) -> None:
     """Removes what an earlier `train` left in a folder, and nothing else."""
     folder = pathlib.Path(folder)
     events = (folder / "logs").glob("*/events.out.tfevents.*")
@@ -43,7 +46,7 @@ def remove_run(folder):
         path.unlink(missing_ok=True)
 
 
-def writable_folder(path):
+def writable_folder(path: FilePath) -> pathlib.Path:
     """Returns the folder, made if need be; ValueError if nothing can be written there."""
     path = pathlib.Path(path)
     try:
@@ -57,7 +60,7 @@ def writable_folder(path):
     return path
 
 
-def write(x, path, draw):
+def write(x: np.ndarray, path: FilePath, draw: Callable[..., Any]) -> None:
     """Saves an array as `.npy`, or draws it to an image file."""
     path = pathlib.Path(path)
     if path.suffix == ".npy":
@@ -68,7 +71,7 @@ def write(x, path, draw):
     print(f"Wrote {path}")
 
 
-def has_matplotlib():
+def has_matplotlib() -> bool:
     """Returns whether pictures can be drawn."""
     try:
         import matplotlib  # noqa: F401

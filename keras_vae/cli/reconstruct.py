@@ -1,11 +1,13 @@
 """`keras-vae reconstruct`."""
 
+import argparse
+
 from keras_vae import plotting, saving
 from keras_vae.cli.data import load_data, some
 from keras_vae.cli.output import write
 
 
-def reconstruct(arguments):
+def reconstruct(arguments: argparse.Namespace) -> None:
     """Writes test examples and their reconstructions, as a picture or an array."""
     vae = saving.load_model(arguments.model)
     x = some(load_data(arguments.data, arguments.strict).test, arguments.num)

@@ -1,7 +1,10 @@
 """`keras-vae train`."""
 
+import argparse
 import contextlib
+import pathlib
 import sys
+from typing import Any, NoReturn
 
 import keras
 
@@ -17,6 +20,8 @@ from keras_vae import (
 )
 from keras_vae.cli.data import load_data, some
 from keras_vae.cli.output import check_no_run, has_matplotlib, remove_run, writable_folder
+from keras_vae.model import VAE
+from keras_vae.typing import FilePath
 
 LIKELIHOODS = {
     "bernoulli": likelihoods.Bernoulli,
@@ -27,7 +32,7 @@ LIKELIHOODS = {
 }
 
 
-def train(arguments):
+def train(arguments: argparse.Namespace) -> None:
     """Trains, and leaves model, history, logs and pictures in the output folder."""
     check_no_run(arguments.output, arguments.resume, arguments.overwrite)
     output = writable_folder(arguments.output)
@@ -42,7 +47,7 @@ def train(arguments):
             ) from error
 
 
-def train_in(output, arguments):
+def train_in(output: pathlib.Path, arguments: argparse.Namespace) -> None:
     """Trains in a folder; exits with 128 + its number if a signal comes."""
     strategy = replicas.strategy(arguments.strategy)
     splits = load_data(arguments.data, arguments.strict)
@@ -65,7 +70,7 @@ def train_in(output, arguments):
         say_what_is_left(output)
 
 
-def training_batches(splits, arguments):
+def training_batches(splits: datasets.Splits, arguments: argparse.Namespace) -> datasets.Batches:
     """Returns the first `--limit` training examples in shuffled batches."""
     limit = arguments.limit or len(splits.train)
     return datasets.Batches(
@@ -73,7 +78,13 @@ def training_batches(splits, arguments):
     )
 
 
-def fit(vae, train_set, splits, output, arguments):
+def fit(
+    vae: VAE,
+    train_set: datasets.Batches,
+    splits: datasets.Splits,
+    output: pathlib.Path,
+    arguments: argparse.Namespace,
+) -> None:
     """Trains the epochs that are left, with a file of everything after each."""
     path = output / "vae.keras"
     vae.fit(
@@ -95,14 +106,14 @@ def fit(vae, train_set, splits, output, arguments):
     )
 
 
-def replacing(output, wanted):
+def replacing(output: pathlib.Path, wanted: bool) -> list[keras.callbacks.Callback]:
     """Returns the callback that removes an earlier run, once the data have passed all checks."""
     if not wanted:
         return []
     return [keras.callbacks.LambdaCallback(on_train_begin=lambda logs: remove_run(output))]
 
 
-def stop(vae, output, interrupted):
+def stop(vae: VAE, output: pathlib.Path, interrupted: callbacks.Interrupted) -> NoReturn:
     """Saves the model as it is, and exits with 128 + the number of the signal."""
     vae.save(output / "interrupted.keras")
     print(
@@ -113,7 +124,7 @@ def stop(vae, output, interrupted):
     sys.exit(128 + interrupted.signal)
 
 
-def say_what_is_left(output):
+def say_what_is_left(output: pathlib.Path) -> None:
     """Names the files of a finished run, and the next command."""
     (output / "interrupted.keras").unlink(missing_ok=True)
     shown = sorted(p.name for p in output.iterdir() if not p.name.startswith("."))
@@ -121,7 +132,9 @@ def say_what_is_left(output):
     print(f"Next: keras-vae generate {output / 'vae.keras'}")
 
 
-def new_model(arguments, input_shape, steps_per_epoch):
+def new_model(
+    arguments: argparse.Namespace, input_shape: tuple[int, ...], steps_per_epoch: int
+) -> VAE:
     """Returns a compiled model as the arguments ask for."""
     keras.utils.set_random_seed(arguments.seed)
     beta = arguments.beta
@@ -138,7 +151,7 @@ def new_model(arguments, input_shape, steps_per_epoch):
     return vae
 
 
-def finished_epochs(vae, train_set):
+def finished_epochs(vae: VAE, train_set: datasets.Batches) -> int:
     """Returns how many whole epochs of `train_set` the optimizer of a saved model has seen."""
     steps = int(keras.ops.convert_to_numpy(vae.optimizer.iterations))
     epochs, rest = divmod(steps, len(train_set))
@@ -151,7 +164,7 @@ def finished_epochs(vae, train_set):
     return epochs
 
 
-def tensorboard(folder):
+def tensorboard(folder: FilePath) -> list[keras.callbacks.Callback]:
     """Returns the TensorBoard callback where its package is installed."""
     try:
         import tensorboard  # noqa: F401
@@ -161,14 +174,14 @@ def tensorboard(folder):
     return [keras.callbacks.TensorBoard(folder, write_graph=False)]
 
 
-def pictures_while_training(source, output):
+def pictures_while_training(source: Any, output: pathlib.Path) -> list[keras.callbacks.Callback]:
     """Returns the callback that draws, for images and where matplotlib is installed."""
     if not has_matplotlib() or not plotting.is_image(source.shape[1:]):
         return []
     return [callbacks.Pictures(some(source, 10), output)]
 
 
-def closing_pictures(vae, splits, output):
+def closing_pictures(vae: VAE, splits: datasets.Splits, output: pathlib.Path) -> None:
     """Draws the loss curves, and with two latents the codes of the test set by class."""
     if not has_matplotlib():
         print('No pictures: pip install "keras_vae[plot]".')

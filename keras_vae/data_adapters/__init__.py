@@ -10,6 +10,9 @@ within the step (`metrics.BadBatches`), and `later` raises the error at the end 
 """
 
 import functools
+import math
+from collections.abc import Iterator
+from typing import Any
 
 import keras
 import numpy as np
@@ -22,6 +25,7 @@ from keras_vae.data_adapters.checks import DataSpec
 from keras_vae.data_adapters.conditions import condition_rows, conditions
 from keras_vae.data_adapters.later import BatchCheck, OutputCheck
 from keras_vae.data_adapters.reading import as_array, in_memory, read, whole
+from keras_vae.typing import Data
 
 __all__ = [
     "BatchCheck",
@@ -42,16 +46,21 @@ __all__ = [
 ]
 
 
-def for_fit(model, data, *, argument="x", shuffle=False):
+def for_fit(
+    model: Any, data: dict[str, Any], *, argument: str = "x", shuffle: bool = False
+) -> dict[str, Any]:
     """Checks and prepares x, y and sample_weight of `fit` or `evaluate`.
 
     Args:
         model: has `data_spec(x_shape)`, the `DataSpec` of what it takes.
-        data: dict with `x`, and `y`, `sample_weight` and `batch_size` where they are given.
+        data: dict of arguments of `fit`: `x`, and `y`, `sample_weight`, `batch_size` and those of
+            validation where they are given.
         argument: name of x in messages.
         shuffle: whether rows that are read a batch at a time are shuffled.
 
-    Returns a dict of `x`, `y` and `sample_weight` for Keras.
+    Returns:
+        A dict of `x`, `y` and `sample_weight` for Keras; with `validation_data` where
+            `validation_split` is of data that are read a batch at a time.
 
     Raises:
         ValueError: if anything does not fit; nothing has been trained then.
@@ -66,19 +75,63 @@ def for_fit(model, data, *, argument="x", shuffle=False):
         checks.check_shards(batch_size, replicas.shards())
         x, y, weights = _filled(x, y, weights)
     if any(isinstance(a, RowSource) for a in keras.tree.flatten((x, y, weights))):
-        x, y, weights = pipelines.RowBatches((x, y, weights), batch_size, shuffle), None, None
+        return _by_rows((x, y, weights), data, batch_size, shuffle)
     return {"x": x, "y": y, "sample_weight": weights}
 
 
-def unpack_validation(data):
-    """(x, y, sample_weight) of `validation_data`: x alone, or a tuple or list of up to three."""
+def _by_rows(parts, data, batch_size, shuffle):
+    """The data in batches that are read when they are needed, split as Keras splits arrays."""
+    count, split = rows_of(parts[0]), data.get("validation_split") or 0.0
+    splits = split and data.get("validation_data") is None
+    first = int(count * (1.0 - split)) if splits else count
+    if not 0 < first <= count - bool(splits):
+        raise ValueError(
+            "`validation_split` must leave at least one example for training and one for "
+            f"validation. Received: validation_split={split} of {count} examples"
+        )
+    batches = pipelines.RowBatches(parts, batch_size, shuffle, range(first))
+    found: dict[str, Any] = {"x": batches, "y": None, "sample_weight": None}
+    if splits:
+        size = data.get("validation_batch_size") or batch_size
+        rest = pipelines.RowBatches(parts, size, False, range(first, count))
+        found |= {"validation_data": rest, "validation_split": 0.0}
+    return found
+
+
+def unpack_validation(data: Any) -> tuple[Any, Any, Any]:
+    """Splits `validation_data` into its parts.
+
+    Args:
+        data: x alone, or a tuple or list of up to three.
+
+    Returns:
+        Tuple (x, y, sample_weight), with None for what is missing.
+    """
     if isinstance(data, list) and len(data) > 3:
         data = (data,)
     return pipelines.unpack(data)
 
 
-def for_batch(model, x, y=None, sample_weight=None, argument="x"):
-    """Checks one batch (x, y, sample_weight), and returns it as arrays for Keras."""
+def for_batch(
+    model: Any,
+    x: Data,
+    y: Data | None = None,
+    sample_weight: Data | None = None,
+    argument: str = "x",
+) -> tuple[Any, Any, Any]:
+    """Checks one batch.
+
+    Args:
+        model: as for `for_fit`.
+        x, y, sample_weight: the batch.
+        argument: name of x in messages.
+
+    Returns:
+        Tuple (x, y, sample_weight) of arrays for Keras, with None for what is missing.
+
+    Raises:
+        ValueError: if anything does not fit.
+    """
     return keras.tree.map_structure(whole, _checked(model, x, y, sample_weight, argument))
 
 
@@ -86,6 +139,7 @@ def _checked(model, x, y, sample_weight, argument):
     """Checks (x, y, sample_weight), and returns them as arrays and `RowSource`s for Keras."""
     parts = _columns(model, read(x, y, sample_weight, argument))
     spec = model.data_spec(parts["x"].shape)
+    checks.check_shape(parts["x"], spec.x_shape, argument)
     parts |= condition_rows(parts, spec)
     checks.check_parts(parts, spec, argument)
     return _for_keras(parts)
@@ -116,16 +170,27 @@ def _batch_for_keras(model, batch):
 
 def _parts(model, batch):
     """A batch of a pipeline as a dict of arrays, without checks."""
-    parts = _columns(model, read(*pipelines.unpack(batch), missing=True))
+    x, y, weights = pipelines.unpack(batch)
+    parts = _columns(model, read(x, y, weights, missing=True))
     parts |= condition_rows(parts, model.data_spec(parts["x"].shape), check=False)
     return {key: whole(value) for key, value in parts.items()}
 
 
-def for_input(model, x, pipeline=True):
+def for_input(model: Any, x: Data, pipeline: bool = True) -> Any:
     """Checks x as an input, for methods that reconstruct nothing from it.
 
-    Returns an array, a dict of arrays or a pipeline, where `pipeline` allows it. One example
-    becomes a batch of one.
+    One example becomes a batch of one.
+
+    Args:
+        model: as for `for_fit`.
+        x: what the method was given.
+        pipeline: whether x may be a pipeline.
+
+    Returns:
+        An array, a dict of arrays or a pipeline.
+
+    Raises:
+        ValueError: if x does not fit the encoder or is not finite.
     """
     if in_memory(x) or not pipeline:
         parts, spec = _batch_of(model, x)
@@ -143,12 +208,20 @@ def _input_for_keras(model, batch):
     return _batch_for_keras(model, pipelines.unpack(batch)[0])
 
 
-def for_score(model, x, y=None, clip=False):
+def for_score(model: Any, x: Data, y: Data | None = None, clip: bool = False) -> Any:
     """Checks x, and y where it is given, as what the model is scored on.
 
-    With `clip`, values just outside the support count as its edge.
+    Args:
+        model: as for `for_fit`.
+        x: what the method was given.
+        y: what the model is to reconstruct, if that is not x.
+        clip: whether values just outside the support count as its edge.
 
-    Returns an array, a dict of arrays or a pipeline of dicts, each with its `target`.
+    Returns:
+        An array, a dict of arrays, or a pipeline of dicts, each with its `target`.
+
+    Raises:
+        ValueError: if anything does not fit.
     """
     if in_memory(x):
         parts, spec = _batch_of(model, x, y)
@@ -158,7 +231,8 @@ def for_score(model, x, y=None, clip=False):
     _refuse_beside_pipeline(y, None)
     x, first = pipelines.peek(x)
     if first is not None:
-        for_score(model, *pipelines.unpack(first)[:2], clip=clip)
+        first_x, first_y, _ = pipelines.unpack(first)
+        for_score(model, first_x, first_y, clip=clip)
     return pipelines.as_dicts(x, functools.partial(_scored, model))
 
 
@@ -170,8 +244,19 @@ def _scored(model, batch):
     return {"target": parts["x"]} | parts
 
 
-def codes(z, latent_dim):
-    """Codes as a NumPy array, float32 (N, D), or ValueError."""
+def codes(z: Data, latent_dim: int) -> np.ndarray:
+    """Checks codes, and returns them as a NumPy array.
+
+    Args:
+        z: the codes, in any container of numbers.
+        latent_dim: length D of a code.
+
+    Returns:
+        NumPy array (N, D), float32.
+
+    Raises:
+        ValueError: if they have another shape or are not finite.
+    """
     z = ops.convert_to_numpy(whole(as_array(z, "z"))).astype("float32")
     if z.ndim != 2 or z.shape[1] != latent_dim:
         raise ValueError(
@@ -182,8 +267,15 @@ def codes(z, latent_dim):
     return z
 
 
-def batches_of(model, data):
-    """Iterates over what `for_score` made of a pipeline, each batch as a dict of NumPy arrays.
+def batches_of(model: Any, data: Any) -> Iterator[dict[str, np.ndarray]]:
+    """Iterates over what `for_score` made of a pipeline.
+
+    Args:
+        model: as for `for_fit`.
+        data: the pipeline of dicts.
+
+    Yields:
+        Each batch as a dict of NumPy arrays.
 
     Raises:
         ValueError: at the first batch with bad values, whose number it names.
@@ -197,22 +289,29 @@ def batches_of(model, data):
         yield parts
 
 
-def first_observed(data, rows=10_000):
-    """The first rows of x with NaN at missing entries, where a NumPy array comes with a mask.
+def first_observed(data: Any, values: int = 4_000_000) -> Any:
+    """Returns the first rows of x, with NaN at missing entries.
 
-    Anything else is x itself.
+    Args:
+        data: what `for_fit` returned as `x`.
+        values: how many numbers are read from a file or a sparse matrix, at most.
+
+    Returns:
+        NumPy array, where `data` holds one, or rows that become one; else x itself.
     """
-    if not isinstance(data, dict):
-        return data
-    x, mask = data["x"], data.get("mask")
+    if isinstance(data, pipelines.RowBatches):
+        data = data.data[0]
+    x, mask = (data["x"], data.get("mask")) if isinstance(data, dict) else (data, None)
+    if isinstance(x, RowSource):
+        x = x[: max(10, values // math.prod(x.shape[1:]))]
     if mask is None or not isinstance(x, np.ndarray):
         return x
-    mask = ops.convert_to_numpy(whole(mask)[:rows])
-    return np.where(np.asarray(mask, "bool"), x[:rows], np.nan)
+    x = x[:10_000]
+    return np.where(np.asarray(ops.convert_to_numpy(whole(mask)[: len(x)]), "bool"), x, np.nan)
 
 
-def rows_of(data):
-    """The number of examples of an array or a dict of arrays."""
+def rows_of(data: Any) -> int:
+    """Returns the number of examples of an array or a dict of arrays."""
     return len(data["x"] if isinstance(data, dict) else data)
 
 
@@ -260,7 +359,7 @@ def _filled(x, y, weights):
     return x, y, weights
 
 
-def with_more_rows(x, extra):
-    """An array with `extra` of its first rows again at the end."""
+def with_more_rows(x: Any, extra: int) -> np.ndarray:
+    """Returns an array with `extra` of its first rows again at the end."""
     x = ops.convert_to_numpy(x[:]) if isinstance(x, RowSource) else ops.convert_to_numpy(x)
     return np.concatenate([x, x[np.arange(extra) % len(x)]]) if extra else x

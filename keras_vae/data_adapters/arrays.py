@@ -1,5 +1,8 @@
 """NumPy arrays, lists, tensors of any library, and arrays in files."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 from keras import ops
 
@@ -8,13 +11,13 @@ class ArrayAdapter:
     """Anything that is an array, or that NumPy makes one of."""
 
     @staticmethod
-    def accepts(value):
-        """Whether `value` is a list, a number, or has a shape and a dtype."""
+    def accepts(value: Any) -> bool:
+        """Returns whether `value` is a list, a number, or has a shape and a dtype."""
         plain = isinstance(value, (list, tuple, np.ndarray, np.generic, int, float))
         return plain or (hasattr(value, "shape") and hasattr(value, "dtype"))
 
     @staticmethod
-    def read(value, argument, missing=False):
+    def read(value: Any, argument: str, missing: bool = False) -> Any:
         """Returns a NumPy array, a tensor of this backend as it is, or a `RowSource`."""
         refuse_ragged(value, argument)
         refuse_mask(value, argument)
@@ -37,32 +40,43 @@ class RowSource:
         dense: function that makes a NumPy array of what indexing returns.
     """
 
-    def __init__(self, rows, dense):
+    def __init__(self, rows: Any, dense: Callable[[Any], np.ndarray]) -> None:
         self.rows, self.dense = rows, dense
         self.shape, self.dtype = tuple(rows.shape), np.dtype(rows.dtype)
         self.ndim = len(self.shape)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return self.shape[0]
 
-    def __getitem__(self, index):
-        """The rows of a slice, or of integers in any order."""
+    def __getitem__(self, index: Any) -> np.ndarray:
+        """Returns the rows of a slice, or of integers in any order."""
         if isinstance(index, slice):
             return self.dense(self.rows[index])
         places, inverse = np.unique(index, return_inverse=True)  # HDF5 wants them sorted
         return self.dense(self.rows[places])[inverse]
 
 
-def is_in_file(value):
-    """Whether `value` is an array in a file, which is read when it is indexed."""
+def is_in_file(value: Any) -> bool:
+    """Returns whether `value` is an array in a file, which is read when it is indexed."""
     if isinstance(value, np.memmap):
         return True
     name = type(value).__module__.split(".")[0]
     return name in ("h5py", "zarr") and hasattr(value, "shape")
 
 
-def as_numpy(value, argument):
-    """Returns `value` as a NumPy array; one that is on a device is copied to the host."""
+def as_numpy(value: Any, argument: str) -> np.ndarray:
+    """Returns `value` as a NumPy array; one that is on a device is copied to the host.
+
+    Args:
+        value: an array, a list or a tensor of any library.
+        argument: its name in messages.
+
+    Returns:
+        NumPy array of any dtype.
+
+    Raises:
+        ValueError: if NumPy cannot convert it.
+    """
     try:
         if hasattr(value, "detach"):  # NumPy has no bfloat16
             value = value.detach().cpu()
@@ -80,7 +94,7 @@ def as_numpy(value, argument):
 NUMBERS = ("bool", "int", "uint", "float", "bfloat")
 
 
-def check_numeric(array, argument):
+def check_numeric(array: Any, argument: str) -> None:
     """Refuses an array or a tensor of anything but real numbers."""
     name = getattr(array.dtype, "name", None) or str(array.dtype).removeprefix("torch.")
     if name.rstrip("0123456789_") not in NUMBERS and not name.startswith("float"):
@@ -94,7 +108,7 @@ def check_numeric(array, argument):
         )
 
 
-def refuse_mask(value, argument):
+def refuse_mask(value: Any, argument: str) -> None:
     """Refuses a masked array with missing values where only x may have a mask."""
     if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
         raise ValueError(
@@ -104,7 +118,7 @@ def refuse_mask(value, argument):
         )
 
 
-def refuse_ragged(value, argument):
+def refuse_ragged(value: Any, argument: str) -> None:
     """Refuses ragged and sparse tensors by name."""
     name = type(value).__name__
     sparse = name in ("SparseTensor", "BCOO", "BCSR") or _is_sparse_on_torch(value)

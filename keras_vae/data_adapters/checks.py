@@ -1,7 +1,8 @@
 """The checks of data, and what they say: refused before the first step, with what to do."""
 
 import warnings
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import keras
 import numpy as np
@@ -9,6 +10,10 @@ from keras import ops
 
 from keras_vae import validation
 from keras_vae.data_adapters.arrays import RowSource
+from keras_vae.typing import Tensor
+
+if TYPE_CHECKING:
+    from keras_vae.likelihoods import Likelihood
 
 CHUNK = 2**20
 """Numbers that are checked at a time: few, so that they stay in the processor's cache."""
@@ -23,7 +28,9 @@ class DataSpec(NamedTuple):
     likelihood: Any
 
 
-def check_parts(parts, spec, argument="x", x_is_target=True):
+def check_parts(
+    parts: dict[str, Any], spec: DataSpec, argument: str = "x", x_is_target: bool = True
+) -> None:
     """Checks a batch or a whole data set.
 
     Args:
@@ -56,11 +63,17 @@ def check_parts(parts, spec, argument="x", x_is_target=True):
         check_weights(parts["sample_weight"], len(x))
 
 
-def chunks(*arrays):
-    """Yields the same rows of all arrays, so many that the first has at most `CHUNK` numbers.
+def chunks(*arrays: Any) -> Iterator[tuple[Any, ...]]:
+    """Iterates over the rows of several arrays, some at a time.
 
     Rows that are read from a file or a sparse matrix become NumPy arrays here; tensors stay where
     they are. None stays None.
+
+    Args:
+        arrays: arrays with as many rows each, or None.
+
+    Yields:
+        A tuple of the same rows of all arrays, so many that the first has at most `CHUNK` numbers.
     """
     first = arrays[0]
     size = max(1, CHUNK // max(1, int(np.prod(first.shape[1:]))))
@@ -68,12 +81,12 @@ def chunks(*arrays):
         yield tuple(None if a is None else a[start : start + size] for a in arrays)
 
 
-def is_float(x):
-    """Whether an array or a tensor holds floating-point numbers, in bfloat16 too."""
+def is_float(x: Tensor) -> bool:
+    """Returns whether an array or a tensor holds floating-point numbers, in bfloat16 too."""
     return "float" in keras.backend.standardize_dtype(x.dtype)
 
 
-def check_finite(x, argument="x", mask=None):
+def check_finite(x: Tensor, argument: str = "x", mask: Tensor | None = None) -> None:
     """Refuses NaN and infinity, except where the mask is False.
 
     A tensor is not copied to the host, unless there is a mask.
@@ -89,7 +102,9 @@ def check_finite(x, argument="x", mask=None):
             validation.check_finite(part, argument)
 
 
-def check_support(x, mask, likelihood, argument="x"):
+def check_support(
+    x: Tensor, mask: Tensor | None, likelihood: "Likelihood", argument: str = "x"
+) -> None:
     """Refuses values that the likelihood gives no probability, except where the mask is False."""
     for part, seen in chunks(x, mask):
         if not isinstance(part, np.ndarray) and in_support(part, seen, likelihood):
@@ -101,8 +116,17 @@ def check_support(x, mask, likelihood, argument="x"):
         likelihood.check_support(part, argument)
 
 
-def in_support(x, mask, likelihood):
-    """Whether all of an array or a tensor lies in the likelihood's support, but for missing."""
+def in_support(x: Tensor, mask: Tensor | None, likelihood: "Likelihood") -> bool:
+    """Tells whether all values lie in the likelihood's support.
+
+    Args:
+        x: array or tensor.
+        mask: None, or like x: False where an entry is missing, which then does not count.
+        likelihood: the likelihood.
+
+    Returns:
+        True or False.
+    """
     if mask is not None:
         x = likelihood.filled(x, ops.cast(ops.convert_to_tensor(mask), "bool"))
     if not isinstance(x, np.ndarray):
@@ -114,11 +138,17 @@ def in_support(x, mask, likelihood):
     return True
 
 
-def clipped(parts, spec):
-    """The target with values just outside the support at its edge, where there are such.
+def clipped(parts: dict[str, Any], spec: DataSpec) -> dict[str, np.ndarray]:
+    """Puts target values just outside the support at its edge, and warns of them.
 
-    Warns of them once. A target with values that `Likelihood.to_edge` leaves outside is left as it
-    is, to be refused.
+    A target with values that `Likelihood.to_edge` leaves outside is left as it is, to be refused.
+
+    Args:
+        parts: dict of arrays, as for `check_parts`.
+        spec: what the model takes.
+
+    Returns:
+        A dict with the new `target`, or an empty one where nothing is to be changed.
     """
     target, mask = parts.get("target", parts["x"]), parts.get("mask")
     likelihood = spec.likelihood
@@ -140,8 +170,17 @@ def clipped(parts, spec):
     return {"target": ops.convert_to_numpy(inside)}
 
 
-def warn_of_unusual(parts, spec, stacklevel):
-    """Warns of inputs outside the likelihood's support; returns whether there are any."""
+def warn_of_unusual(parts: dict[str, Any], spec: DataSpec, stacklevel: int) -> bool:
+    """Warns of inputs outside the likelihood's support.
+
+    Args:
+        parts: dict of arrays, as for `check_parts`.
+        spec: what the model takes.
+        stacklevel: as in `warnings.warn`, counted from the caller.
+
+    Returns:
+        Whether there are any.
+    """
     x, mask = parts["x"], parts.get("mask")
     if tuple(x.shape[1:]) != tuple(spec.target_shape):
         return False
@@ -156,7 +195,7 @@ def warn_of_unusual(parts, spec, stacklevel):
     return True
 
 
-def check_shape(x, shape, argument="x"):
+def check_shape(x: Tensor, shape: Sequence[int | None], argument: str = "x") -> None:
     """Refuses an array whose rows are not of `shape`; None in `shape` stands for any length."""
     fits = len(x.shape) == len(shape) + 1 and all(
         want in (None, got) for want, got in zip(shape, x.shape[1:], strict=True)
@@ -172,7 +211,7 @@ def check_shape(x, shape, argument="x"):
     )
 
 
-def check_length(values, rows, argument):
+def check_length(values: Any, rows: int, argument: str) -> None:
     """Refuses what does not have one entry for each example."""
     if len(values) != rows:
         raise ValueError(
@@ -181,7 +220,7 @@ def check_length(values, rows, argument):
         )
 
 
-def check_target_shape(target, shape, argument="y"):
+def check_target_shape(target: Tensor, shape: Sequence[int], argument: str = "y") -> None:
     """Refuses what cannot be a reconstruction of `shape`, such as class labels."""
     if tuple(target.shape[1:]) == tuple(shape):
         return
@@ -193,7 +232,7 @@ def check_target_shape(target, shape, argument="y"):
     )
 
 
-def check_mask(mask, shape):
+def check_mask(mask: Tensor, shape: Sequence[int]) -> None:
     """Refuses a mask that is not zeros and ones of the shape of x."""
     if tuple(mask.shape) != tuple(shape):
         raise ValueError(
@@ -209,7 +248,7 @@ def check_mask(mask, shape):
             )
 
 
-def check_condition(condition, rows, length):
+def check_condition(condition: Tensor | None, rows: int, length: int | None) -> None:
     """Refuses a condition that is not `rows` class indices below `length` or vectors of it."""
     if condition is None or not length:
         check_whether_conditional(condition, length)
@@ -231,7 +270,7 @@ def check_condition(condition, rows, length):
         )
 
 
-def check_whether_conditional(condition, length):
+def check_whether_conditional(condition: Tensor | None, length: int | None) -> None:
     """Refuses a condition for networks without one, and networks with one without a condition."""
     if (condition is None) == (not length):
         return
@@ -246,7 +285,7 @@ def check_whether_conditional(condition, length):
     )
 
 
-def check_weights(weights, rows):
+def check_weights(weights: Tensor, rows: int) -> None:
     """Refuses sample weights that are not one finite, non-negative number for each example."""
     weights = ops.convert_to_numpy(weights)
     if weights.shape != (rows,):
@@ -263,7 +302,7 @@ def check_weights(weights, rows):
         )
 
 
-def check_shards(batch_size, shards):
+def check_shards(batch_size: int, shards: int) -> None:
     """Refuses a batch that does not divide among the devices."""
     if batch_size % shards:
         raise ValueError(

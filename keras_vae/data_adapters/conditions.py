@@ -1,5 +1,7 @@
 """One condition for all rows, or one for each."""
 
+from typing import Any
+
 import numpy as np
 from keras import ops
 
@@ -7,11 +9,19 @@ from keras_vae.data_adapters import checks
 from keras_vae.data_adapters.reading import as_array, whole
 
 
-def conditions(condition, rows, length):
-    """Returns the condition of each of so many rows, (rows,) classes or (rows, length), or None.
+def conditions(condition: Any, rows: int, length: int | None) -> np.ndarray | None:
+    """Returns the condition of each of so many rows.
 
     One class or one vector of floats stands for all rows. A one-dimensional condition of integers
     holds one class for each row.
+
+    Args:
+        condition: what the user gave, or None.
+        rows: number of rows.
+        length: length C of the model's condition; None where it takes none.
+
+    Returns:
+        NumPy array of classes (rows,) or of vectors (rows, C), or None.
 
     Raises:
         ValueError: if it fits neither the rows nor the model.
@@ -25,8 +35,22 @@ def conditions(condition, rows, length):
     return condition
 
 
-def condition_rows(parts, spec, check=True):
-    """The condition of each row as a dict, where one is given for a model that takes one."""
+def condition_rows(
+    parts: dict[str, Any], spec: checks.DataSpec, check: bool = True
+) -> dict[str, Any]:
+    """Returns the condition of each row, where one is given for a model that takes one.
+
+    Args:
+        parts: dict of arrays with `x`.
+        spec: what the model takes.
+        check: whether to refuse what does not fit.
+
+    Returns:
+        A dict with `condition`, or an empty one.
+
+    Raises:
+        ValueError: if it does not fit.
+    """
     condition, length = parts.get("condition"), spec.condition_dim
     if condition is None or not length:
         return {}

@@ -4,6 +4,7 @@ Rows count by their position; the index of a pandas frame plays no part.
 """
 
 import sys
+from typing import Any
 
 import numpy as np
 
@@ -16,16 +17,26 @@ class FrameAdapter:
     """A table with named columns, or one column."""
 
     @staticmethod
-    def accepts(value):
-        """Whether `value` comes from a library of frames; imports nothing for other values."""
+    def accepts(value: Any) -> bool:
+        """Returns whether `value` is of a library of frames; imports nothing for other values."""
         library = type(value).__module__.split(".")[0]
         return library in LIBRARIES and library in sys.modules
 
     @staticmethod
-    def read(value, argument, missing=False):
-        """Returns the numbers of a frame, (rows, columns), or of a series, (rows,).
+    def read(value: Any, argument: str, missing: bool = False) -> np.ndarray:
+        """Returns the numbers of a frame or a series.
 
-        With `missing`, as where a mask comes along, missing values become NaN.
+        Args:
+            value: the frame or series.
+            argument: its name in messages.
+            missing: whether missing values become NaN, as where a mask comes along. Otherwise they
+                are refused.
+
+        Returns:
+            NumPy array (rows, columns) of a frame, (rows,) of a series.
+
+        Raises:
+            ValueError: if it holds anything but real numbers.
         """
         nw = optional("narwhals.stable.v2", "tables", "Data frames")
         _refuse_repeated_names(value, argument)

@@ -3,6 +3,8 @@
 import itertools
 import sys
 import types
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import keras
 import numpy as np
@@ -11,15 +13,20 @@ from keras import ops
 unpack = keras.utils.unpack_x_y_sample_weight
 
 
-def is_pipeline(data):
-    """Whether `data` yields batches."""
+def is_pipeline(data: Any) -> bool:
+    """Returns whether `data` yields batches."""
     return any(accepts(data) for accepts, _ in KINDS)
 
 
-def peek(data, argument="x"):
-    """Returns `(data, first batch)` of a pipeline, losing nothing of it.
+def peek(data: Any, argument: str = "x") -> tuple[Any, Any]:
+    """Returns a pipeline together with its first batch, losing nothing of it.
 
-    The first batch is None for a pipeline that is already distributed.
+    Args:
+        data: what may be a pipeline.
+        argument: its name in messages.
+
+    Returns:
+        Tuple (data, first batch). The batch is None for a pipeline that is already distributed.
 
     Raises:
         ValueError: if `data` is not a pipeline, or has no first batch.
@@ -35,13 +42,13 @@ def peek(data, argument="x"):
     )
 
 
-def packed(x, y=None, sample_weight=None):
-    """(x, y, sample_weight) as the tuple that Keras wants of a pipeline."""
+def packed(x: Any, y: Any = None, sample_weight: Any = None) -> tuple[Any, ...]:
+    """Returns (x, y, sample_weight) as the tuple that Keras wants of a pipeline."""
     parts = (x, y, sample_weight)
     return parts[: 3 if sample_weight is not None else 2 if y is not None else 1]
 
 
-def for_keras(data, first, read):
+def for_keras(data: Any, first: Any, read: Callable[[Any], tuple[Any, ...]]) -> Any:
     """Returns a pipeline of which Keras takes every batch.
 
     Args:
@@ -49,6 +56,9 @@ def for_keras(data, first, read):
         first: its first batch.
         read: function of a batch that returns a tuple of arrays, for batches that Keras does not
             take, such as frames, sparse matrices, and an array that is not in a tuple.
+
+    Returns:
+        `data` itself where Keras takes all of its batches, else a pipeline of the arrays.
     """
     bare = isinstance(data, keras.utils.PyDataset) and type(first) is np.ndarray  # Keras takes it
     if bare or _is_plain(first) or _yields_tensors(data):
@@ -76,12 +86,16 @@ def _yields_tensors(data):
     return _is_tf_dataset(data) or _is_loader(data)
 
 
-def as_dicts(data, read):
-    """The batches of a pipeline as a dict each, with `target` and `weights`, to be scored.
+def as_dicts(data: Any, read: Callable[[Any], dict[str, Any]]) -> Any:
+    """Returns the batches of a pipeline as a dict each, to be scored.
 
     Args:
         data: a pipeline.
-        read: function of a batch that returns such a dict of arrays.
+        read: function of a batch that returns a dict of arrays with `target`, and with `weights`
+            where there are any.
+
+    Returns:
+        A pipeline of such dicts.
     """
     if _is_tf_dataset(data):
         import tensorflow as tf
@@ -104,7 +118,7 @@ def _as_dict(batch):
     return parts | {name: value for name, value in more.items() if value is not None}
 
 
-def batches(data):
+def batches(data: Any) -> Iterator[Any]:
     """Iterates once over the batches of what `as_dicts` returned."""
     if isinstance(data, keras.utils.PyDataset):
         dataset = data
@@ -115,21 +129,21 @@ def batches(data):
 class _Mapped(keras.utils.PyDataset):
     """A function of the batches of another PyDataset."""
 
-    def __init__(self, data, function):
+    def __init__(self, data: Any, function: Callable) -> None:
         super().__init__(data.workers, data.use_multiprocessing, data.max_queue_size)
         self.data, self.function = data, function
 
     @property
-    def num_batches(self):
+    def num_batches(self) -> int | None:
         return self.data.num_batches
 
-    def __getitem__(self, index):
+    def __getitem__(self, index: int) -> Any:
         return self.function(self.data[index])
 
-    def on_epoch_begin(self):
+    def on_epoch_begin(self) -> None:
         self.data.on_epoch_begin()
 
-    def on_epoch_end(self):
+    def on_epoch_end(self) -> None:
         self.data.on_epoch_end()
 
 
@@ -216,23 +230,25 @@ class RowBatches(keras.utils.PyDataset):
         data: (x, y, sample_weight), trees of arrays and `RowSource`s or None.
         batch_size: int.
         shuffle: whether to shuffle; the order obeys `keras.utils.set_random_seed`.
+        rows: which rows of the data.
     """
 
-    def __init__(self, data, batch_size, shuffle):
+    def __init__(
+        self, data: tuple[Any, Any, Any], batch_size: int, shuffle: bool, rows: range
+    ) -> None:
         super().__init__()
-        self.data, self.batch_size, self.shuffle = data, batch_size, shuffle
-        self.count = len(keras.tree.flatten(data[0])[0])
+        self.data, self.batch_size, self.shuffle, self.rows = data, batch_size, shuffle, rows
         self.on_epoch_end()
 
-    def __len__(self):
-        return -(-self.count // self.batch_size)
+    def __len__(self) -> int:
+        return -(-len(self.rows) // self.batch_size)
 
-    def __getitem__(self, index):
+    def __getitem__(self, index: int) -> tuple[Any, ...]:
         rows = self.order[index * self.batch_size : (index + 1) * self.batch_size]
         batch = (keras.tree.map_structure(lambda a: a[rows], d) for d in self.data if d is not None)
         return tuple(batch)
 
-    def on_epoch_end(self):
-        self.order = np.arange(self.count)
+    def on_epoch_end(self) -> None:
+        self.order = np.array(self.rows)
         if self.shuffle:
             np.random.shuffle(self.order)

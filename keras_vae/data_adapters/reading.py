@@ -1,6 +1,7 @@
 """Reads whatever is in memory as arrays: one argument, or the parts of a batch."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from keras import ops
@@ -15,15 +16,21 @@ ADAPTERS = (SparseAdapter, FrameAdapter, ArrayAdapter)
 KEYS = ("x", "condition", "mask")
 
 
-def in_memory(data):
-    """Whether `data` is the data itself (an array, a frame, a dict) and no pipeline of batches."""
+def in_memory(data: Any) -> bool:
+    """Returns whether `data` is the data itself (an array, a frame, a dict), no pipeline."""
     return isinstance(data, Mapping) or any(adapter.accepts(data) for adapter in ADAPTERS)
 
 
-def as_array(value, argument="x", missing=False):
-    """Returns one argument as a NumPy array, a tensor of this backend or a `RowSource`.
+def as_array(value: Any, argument: str = "x", missing: bool = False) -> Any:
+    """Returns one argument as an array.
 
-    With `missing`, a frame may have missing values, which become NaN.
+    Args:
+        value: whatever is in memory, but no dict.
+        argument: its name in messages.
+        missing: whether a frame may have missing values, which become NaN.
+
+    Returns:
+        A NumPy array, a tensor of this backend or a `RowSource`.
 
     Raises:
         ValueError: if it is empty or ragged, or holds anything but real numbers.
@@ -50,11 +57,25 @@ def as_array(value, argument="x", missing=False):
     return array
 
 
-def read(x, y=None, sample_weight=None, argument="x", missing=False):
-    """Returns what is in memory as a dict of arrays.
+def read(
+    x: Any, y: Any = None, sample_weight: Any = None, argument: str = "x", missing: bool = False
+) -> dict[str, Any]:
+    """Reads what is in memory.
 
-    The keys are `x`, and `condition`, `mask`, `target` and `sample_weight` where there are such. A
-    masked array gives its mask. Missing values of frames become NaN with a mask or `missing`.
+    A masked array gives its mask. Missing values of frames become NaN with a mask or `missing`.
+
+    Args:
+        x: an array of any kind, or a dict with `x`, and perhaps with `condition` and `mask`.
+        y, sample_weight: arrays of any kind, or None.
+        argument: name of x in messages.
+        missing: whether frames may have missing values without a mask.
+
+    Returns:
+        A dict of arrays: `x`, and `condition`, `mask`, `target` and `sample_weight` where there are
+            such.
+
+    Raises:
+        ValueError: if one of them is not an array of real numbers.
     """
     given = {"x": x}
     if isinstance(x, Mapping):
@@ -64,9 +85,9 @@ def read(x, y=None, sample_weight=None, argument="x", missing=False):
                 "because those are what the model knows. "
                 f"Received: x with keys {sorted(map(str, x))}"
             )
-        given = {key: value for key, value in x.items() if value is not None}
+        given = dict(x)
     given |= {"target": y, "sample_weight": sample_weight}
-    given = {key: value for key, value in given.items() if value is not None}
+    given = {key: value for key, value in given.items() if key == "x" or value is not None}
     given |= _without_own_mask(given)
     names = {"x": argument, "target": "y"}
     nan = {"x", "target"} if missing or "mask" in given else ()  # where missing values are
@@ -74,8 +95,8 @@ def read(x, y=None, sample_weight=None, argument="x", missing=False):
     return {key: _in_form(key, array) for key, array in arrays.items()}
 
 
-def whole(array):
-    """A `RowSource` as a NumPy array, others as they are."""
+def whole(array: Any) -> Any:
+    """Returns a `RowSource` as a NumPy array, others as they are."""
     return array[:] if isinstance(array, RowSource) else array
 
 

@@ -1,6 +1,7 @@
 """Batches of float32 from arrays, memory maps and folders."""
 
 import numbers
+from typing import Any
 
 import keras
 import numpy as np
@@ -39,23 +40,24 @@ class Batches(keras.utils.PyDataset):
 
     def __init__(
         self,
-        source,
-        batch_size=128,
+        source: Any,
+        batch_size: int = 128,
         *,
-        targets=None,
-        sample_weight=None,
-        shuffle=False,
-        seed=0,
-        binarize=False,
-        **kwargs,
-    ):
+        targets: Any = None,
+        sample_weight: np.ndarray | None = None,
+        shuffle: bool = False,
+        seed: int = 0,
+        binarize: bool = False,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         if len(source) == 0:
             raise ValueError(
                 "`source` must hold at least one example, because there is nothing to learn from "
                 "an empty one. Received: a source of length 0"
             )
-        if not isinstance(batch_size, numbers.Integral) or batch_size < 1:
+        integral = isinstance(batch_size, numbers.Integral)
+        if not integral or batch_size < 1:
             raise ValueError(
                 "`batch_size` must be an integer of at least 1, the number of examples in a "
                 f"batch. Received: batch_size={batch_size!r}"
@@ -70,12 +72,12 @@ class Batches(keras.utils.PyDataset):
         self.targets, self.sample_weight = targets, sample_weight
         self.shuffle, self.seed, self.binarize = shuffle, seed, binarize
         self.epoch, self._begun = 0, False
-        self._order = (None, None)
+        self._order: tuple[int | None, np.ndarray] = (None, np.arange(0))
 
-    def __len__(self):
+    def __len__(self) -> int:
         return -(-len(self.source) // self.batch_size)
 
-    def __getitem__(self, index):
+    def __getitem__(self, index: int) -> np.ndarray | tuple[np.ndarray, ...]:
         rows = self.order()[index * self.batch_size : (index + 1) * self.batch_size]
         x = as_float(self.source[rows])
         if self.binarize:
@@ -86,8 +88,8 @@ class Batches(keras.utils.PyDataset):
         y = x if self.targets is None else as_float(self.targets[rows])
         return (x, y) if self.sample_weight is None else (x, y, self.sample_weight[rows])
 
-    def order(self):
-        """The rows of the source in the order of this epoch."""
+    def order(self) -> np.ndarray:
+        """Returns the rows of the source in the order of this epoch."""
         if self._order[0] != self.epoch:
             rows = np.arange(len(self.source))
             if self.shuffle:
@@ -95,15 +97,15 @@ class Batches(keras.utils.PyDataset):
             self._order = (self.epoch, rows)
         return self._order[1]
 
-    def on_epoch_begin(self):
+    def on_epoch_begin(self) -> None:
         self._begun = True
 
-    def on_epoch_end(self):
+    def on_epoch_end(self) -> None:
         self.epoch += self._begun  # Keras also ends an epoch before the first
         self._begun = False
 
 
-def as_float(x):
-    """float32; 8-bit values scaled to [0, 1]."""
+def as_float(x: Any) -> np.ndarray:
+    """Returns an array as float32, 8-bit values scaled to [0, 1]."""
     x = np.asarray(x)
     return x.astype("float32") / 255 if x.dtype == np.uint8 else x.astype("float32")

@@ -5,23 +5,27 @@ import math
 import numpy as np
 
 from keras_vae import validation
+from keras_vae.typing import Rows
 
 SHAPES = ("ellipse", "square", "triangle")
 FACTORS = ("shape", "size", "angle", "x", "y")
 """The columns of the factors of `shapes`."""
 
 
-def shapes(num_images=10_000, image_size=28, seed=0):
-    """Drawn ellipses, squares and triangles with known factors; needs no file and no network.
+def shapes(
+    num_images: int = 10_000, image_size: int = 28, seed: int = 0
+) -> tuple[np.ndarray, np.ndarray]:
+    """Draws ellipses, squares and triangles with known factors; needs no file and no network.
 
     Args:
         num_images: int, N.
         image_size: int, S: height and width.
         seed: int.
 
-    Returns: images, uint8 (N, S, S, 1), and factors, float32 (N, 5), with the columns `FACTORS`:
-    shape (0 ellipse, 1 square, 2 triangle), size (radius as part of the width), angle (radians),
-    and the centre x, y (parts of the width, y downwards).
+    Returns:
+        Tuple of images, uint8 (N, S, S, 1), and factors, float32 (N, 5), with the columns
+        `FACTORS`: shape (0 ellipse, 1 square, 2 triangle), size (radius as part of the width),
+        angle (radians), and the centre x, y (parts of the width, y downwards).
 
     Example: `images, factors = shapes(1000, seed=1)`.
     """
@@ -49,8 +53,9 @@ class ShapeGrid:
     Args:
         image_size: int, S.
 
-    Attributes: `shape`, (737280, S, S, 1); `sizes`, (3, 6, 40, 32, 32), how many values each of the
-    factors `FACTORS` has.
+    Attributes:
+        shape: (737280, S, S, 1).
+        sizes: (3, 6, 40, 32, 32), how many values each of the factors `FACTORS` has.
 
     Example:
 
@@ -68,24 +73,24 @@ class ShapeGrid:
     dtype = np.dtype("uint8")
     sizes = (3, 6, 40, 32, 32)
 
-    def __init__(self, image_size=64):
+    def __init__(self, image_size: int = 64) -> None:
         self.image_size = validation.positive_integer(image_size, "image_size", "height and width")
         self.shape = (len(self), self.image_size, self.image_size, 1)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return math.prod(self.sizes)
 
-    def __getitem__(self, rows):
-        """The images, uint8 (B, S, S, 1)."""
+    def __getitem__(self, rows: Rows) -> np.ndarray:
+        """Returns the images, uint8 (B, S, S, 1)."""
         return _draw(self.values(rows), self.image_size)
 
-    def factors(self, rows):
-        """Which value of each factor the images have, integers (B, 5), columns as in `FACTORS`."""
+    def factors(self, rows: Rows) -> np.ndarray:
+        """Returns the numbers of the factors' values, integers (B, 5), columns as in `FACTORS`."""
         rows = np.arange(len(self))[rows] if isinstance(rows, slice) else np.asarray(rows)
         return np.stack(np.unravel_index(rows, self.sizes), axis=1)
 
-    def values(self, rows):
-        """The values of the factors, float32 (B, 5), in the units of `shapes`."""
+    def values(self, rows: Rows) -> np.ndarray:
+        """Returns the values of the factors, float32 (B, 5), in the units of `shapes`."""
         shape, size, angle, x, y = self.factors(rows).T
         place = (0.3 + 0.4 * axis / 31 for axis in (x, y))
         columns = (shape, 0.12 + 0.16 * size / 5, 2 * np.pi * angle / 40, *place)

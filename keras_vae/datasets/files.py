@@ -1,6 +1,7 @@
 """Named data and files: Fashion-MNIST, dSprites, 3D Shapes, arrays, folders."""
 
 import pathlib
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import keras
@@ -8,6 +9,7 @@ import numpy as np
 
 from keras_vae.datasets.drawn import SHAPES, shapes
 from keras_vae.datasets.images import ImageFolder
+from keras_vae.typing import FilePath, Rows
 
 FASHION_MNIST_CLASSES = (
     "T-shirt",
@@ -33,8 +35,11 @@ class Splits(NamedTuple):
     class_names: Any = None
 
 
-def fashion_mnist():
-    """Fashion-MNIST through `keras.datasets`: ((x, y), (x_test, y_test)), x uint8 (N, 28, 28, 1).
+def fashion_mnist() -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
+    """Loads Fashion-MNIST through `keras.datasets`, which downloads it once.
+
+    Returns:
+        ((x, y), (x_test, y_test)): x uint8 (N, 28, 28, 1), y uint8 (N,).
 
     Reference: Xiao et al., Fashion-MNIST (arXiv:1708.07747).
     """
@@ -42,13 +47,15 @@ def fashion_mnist():
     return (x[..., None], y), (x_test[..., None], y_test)
 
 
-def dsprites(path):
-    """The dSprites file: images, uint8 (737280, 64, 64, 1) of 0 and 255, and factors, (N, 5).
+def dsprites(path: FilePath) -> tuple[np.ndarray, np.ndarray]:
+    """Reads the dSprites file.
 
     Args:
         path: `dsprites_ndarray_co1sh3sc6or40x32y32_64x64.npz`. Takes 3 GB of memory.
 
-    Returns: images; and the classes of shape, scale, orientation, x and y, integers from 0.
+    Returns:
+        Tuple of images, uint8 (737280, 64, 64, 1) of 0 and 255, and of the classes of shape,
+        scale, orientation, x and y, integers from 0, (737280, 5).
 
     Reference: Matthey et al., dSprites: Disentanglement Testing Sprites Dataset (2017).
     """
@@ -65,15 +72,17 @@ class Shapes3D:
     Args:
         path: `3dshapes.h5`.
 
-    Attributes: `shape`; `factors`, integers (480000, 6) from 0: hue of floor, wall and object,
-    scale, shape, orientation.
+    Attributes:
+        shape: (480000, 64, 64, 3).
+        factors: integers (480000, 6) from 0: hue of floor, wall and object, scale, shape,
+            orientation.
 
     Reference: Burgess and Kim, 3D Shapes Dataset (2018).
     """
 
     dtype = np.dtype("uint8")
 
-    def __init__(self, path):
+    def __init__(self, path: FilePath) -> None:
         import h5py
 
         try:
@@ -87,10 +96,10 @@ class Shapes3D:
         columns = [np.unique(column, return_inverse=True)[1].ravel() for column in labels.T]
         self.factors, self.shape = np.stack(columns, axis=1), self.images.shape
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.images)
 
-    def __getitem__(self, rows):
+    def __getitem__(self, rows: Rows) -> np.ndarray:
         if isinstance(rows, slice):
             return self.images[rows]
         unique, back = np.unique(rows, return_inverse=True)  # HDF5 wants rising rows
@@ -105,7 +114,8 @@ class ArrayFiles:
     Args:
         paths: the files, in the order of the rows; all but the first axis must agree.
 
-    Attributes: `shape`, `dtype`.
+    Attributes:
+        shape, dtype: those of the array.
 
     Raises:
         ValueError: if there is none, one cannot be read, or one has other examples than the first.
@@ -113,7 +123,7 @@ class ArrayFiles:
     Example: `datasets.ArrayFiles(sorted(pathlib.Path("shards").glob("*.npy")))`.
     """
 
-    def __init__(self, paths):
+    def __init__(self, paths: Iterable[FilePath]) -> None:
         self.files = [_read_numpy(path, "paths") for path in paths]
         arrays = [file for file in self.files if isinstance(file, np.ndarray) and file.ndim]
         kinds = {(file.shape[1:], file.dtype) for file in arrays}
@@ -127,10 +137,10 @@ class ArrayFiles:
         self.ends = np.cumsum([len(file) for file in self.files])
         self.shape = (int(self.ends[-1]), *example_shape)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return self.shape[0]
 
-    def __getitem__(self, rows):
+    def __getitem__(self, rows: Rows) -> np.ndarray:
         if isinstance(rows, slice):
             rows = range(*rows.indices(len(self)))
         rows = np.asarray(rows, int)
@@ -143,8 +153,8 @@ class ArrayFiles:
         return found
 
 
-def load(name, strict=False):
-    """Named data as `Splits`.
+def load(name: FilePath, strict: bool = False) -> Splits:
+    """Loads named data.
 
     Args:
         name: "fashion_mnist"; "shapes"; a folder of images; a `.npy` file of one array; or a
@@ -152,6 +162,9 @@ def load(name, strict=False):
             there is no test part, every tenth image of a folder is held out, or the last tenth of
             an array. A `.npy` file is memory-mapped.
         strict: whether to refuse a folder with a damaged image, instead of leaving it out.
+
+    Returns:
+        The data as `Splits`.
 
     Raises:
         ValueError: if it cannot be had.
@@ -163,8 +176,8 @@ def load(name, strict=False):
         return _load_fashion_mnist()
     if name == "shapes":
         (x, factors), (x_test, test_factors) = shapes(10_000, seed=0), shapes(2000, seed=1)
-        labels = (f[:, 0].astype(int) for f in (factors, test_factors))
-        return Splits(x, x_test, *labels, SHAPES)
+        labels, test_labels = (f[:, 0].astype(int) for f in (factors, test_factors))
+        return Splits(x, x_test, labels, test_labels, SHAPES)
     if path.is_dir():
         folder = ImageFolder(path, strict=strict)
         return Splits(*folder.split())

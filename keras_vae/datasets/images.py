@@ -3,9 +3,12 @@
 import math
 import pathlib
 import struct
+from collections.abc import Sequence
 
 import keras
 import numpy as np
+
+from keras_vae.typing import FilePath, Rows
 
 IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif"}
 MAX_PIXELS = 100_000_000
@@ -24,9 +27,11 @@ class ImageFolder:
         check: whether to decode every image once to see that it is whole. Without it the folder
             opens faster, and a truncated image raises in the midst of training.
 
-    Attributes: `paths`; `shape`, (N, H, W, C); `skipped`, the number of files with the name of an
-    image that cannot be read (not an image, truncated, of over 100 million pixels, a dangling
-    link), which are left out.
+    Attributes:
+        paths: of the images.
+        shape: (N, H, W, C).
+        skipped: the number of files with the name of an image that cannot be read (not an image,
+            truncated, of over 100 million pixels, a dangling link), which are left out.
 
     Raises:
         ValueError: if there is no such folder, or no image in it, or with `strict` a damaged one.
@@ -36,7 +41,14 @@ class ImageFolder:
 
     dtype = np.dtype("uint8")
 
-    def __init__(self, path, image_size=None, channels=3, strict=False, check=True):
+    def __init__(
+        self,
+        path: FilePath,
+        image_size: Sequence[int] | None = None,
+        channels: int = 3,
+        strict: bool = False,
+        check: bool = True,
+    ) -> None:
         path = pathlib.Path(path)
         if not path.is_dir():
             raise ValueError(f"`path` must be a folder of images. Received: path={str(path)!r}")
@@ -62,19 +74,27 @@ class ImageFolder:
         self.image_size = tuple(image_size or self._decode(self.paths[0]).shape[:2])
 
     @property
-    def shape(self):
+    def shape(self) -> tuple[int, ...]:
+        """Returns (N, H, W, C)."""
         return (len(self.paths), *self.image_size, self.channels)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.paths)
 
-    def __getitem__(self, rows):
+    def __getitem__(self, rows: Rows) -> "np.ndarray | ImageFolder":
         if isinstance(rows, slice):
             return self._part(self.paths[rows])
         return np.stack([self._read(self.paths[row]) for row in rows])
 
-    def split(self, every=10):
-        """(training part, test part): every tenth file is for testing."""
+    def split(self, every: int = 10) -> tuple["ImageFolder", "ImageFolder"]:
+        """Splits the folder by holding files out for testing.
+
+        Args:
+            every: int; of so many files one is for testing.
+
+        Returns:
+            Tuple of the training part and the test part.
+        """
         test = self.paths[::every]
         train = [p for i, p in enumerate(self.paths) if i % every]
         return self._part(train or test), self._part(test)

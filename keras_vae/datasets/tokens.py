@@ -16,7 +16,8 @@ class TopicChains:
             the smaller, the more the topics differ.
         seed: int, of the chains.
 
-    Attributes: `transitions`, (topics, tokens, tokens): p(next | topic, token).
+    Attributes:
+        transitions: (topics, tokens, tokens), p(next | topic, token).
 
     Example:
 
@@ -27,7 +28,14 @@ class TopicChains:
     ```
     """
 
-    def __init__(self, num_topics=4, num_tokens=8, num_steps=20, concentration=0.5, seed=0):
+    def __init__(
+        self,
+        num_topics: int = 4,
+        num_tokens: int = 8,
+        num_steps: int = 20,
+        concentration: float = 0.5,
+        seed: int = 0,
+    ) -> None:
         self.num_topics = validation.positive_integer(num_topics, "num_topics", "how many chains")
         self.num_tokens = validation.positive_integer(num_tokens, "num_tokens", "the vocabulary")
         self.num_steps = validation.positive_integer(num_steps, "num_steps", "the length")
@@ -35,8 +43,16 @@ class TopicChains:
         rng = np.random.default_rng(seed)
         self.transitions = rng.dirichlet(rows, size=(num_topics, num_tokens))
 
-    def sample(self, n, seed=0):
-        """`n` sequences, int32 (n, steps, 1), and their topics, (n,)."""
+    def sample(self, n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+        """Draws sequences.
+
+        Args:
+            n: int, how many.
+            seed: int.
+
+        Returns:
+            Tuple of sequences, int32 (n, steps, 1), and their topics, (n,).
+        """
         rng = np.random.default_rng(seed)
         topics = rng.integers(self.num_topics, size=n)
         tokens = [rng.integers(self.num_tokens, size=n)]
@@ -45,13 +61,13 @@ class TopicChains:
             tokens.append(np.sum(rng.random((n, 1)) > edges, axis=-1))
         return np.stack(tokens, axis=1).astype("int32")[..., None], topics
 
-    def log_prob_by_topic(self, x):
-        """log p(x | topic) in nats, (n, topics), of sequences (n, steps, 1)."""
+    def log_prob_by_topic(self, x: np.ndarray) -> np.ndarray:
+        """Computes log p(x | topic) in nats, (n, topics), of sequences (n, steps, 1)."""
         before, after = x[:, :-1, 0], x[:, 1:, 0]
         with np.errstate(divide="ignore"):
             steps = np.log(self.transitions[:, before, after])
         return steps.sum(axis=-1).T - np.log(self.num_tokens)
 
-    def log_prob(self, x):
-        """log p(x) in nats, (n,), of sequences (n, steps, 1)."""
+    def log_prob(self, x: np.ndarray) -> np.ndarray:
+        """Computes log p(x) in nats, (n,), of sequences (n, steps, 1)."""
         return np.logaddexp.reduce(self.log_prob_by_topic(x), axis=1) - np.log(self.num_topics)

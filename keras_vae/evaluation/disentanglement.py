@@ -11,8 +11,17 @@ import numpy as np
 from keras_vae.validation import optional
 
 
-def disentanglement_scores(codes, factors, seed=0):
-    """All scores of this module, as a dict. Args as in `mutual_information_gap`, and a seed.
+def disentanglement_scores(
+    codes: np.ndarray, factors: np.ndarray, seed: int = 0
+) -> dict[str, float]:
+    """Computes all scores of this module.
+
+    Args:
+        codes, factors: as for `mutual_information_gap`.
+        seed: int, of draws and estimators.
+
+    Returns:
+        Dict of the scores by name.
 
     Example: `disentanglement_scores(vae.encode(x), factors)`.
     """
@@ -28,20 +37,32 @@ def disentanglement_scores(codes, factors, seed=0):
     }
 
 
-def discretize(values, bins=20):
-    """Numbers of the bins of equal width, from 1, that the values of each column lie in; (N, K).
+def discretize(values: np.ndarray, bins: int = 20) -> np.ndarray:
+    """Puts the values of each column into bins of equal width.
 
     Args:
         values: (N, K).
         bins: int, from the smallest value of a column to its largest.
+
+    Returns:
+        Numbers of the bins, from 1, (N, K).
+
+    Example: `factors = discretize(measurements, bins=10)`.
     """
     values = np.asarray(values, "float64")
     edges = [np.histogram_bin_edges(column, bins)[:-1] for column in values.T]
     return np.stack([np.digitize(c, e) for c, e in zip(values.T, edges, strict=True)], axis=1)
 
 
-def beta_vae_score(codes, factors, batch_size=64, num_train=10_000, num_test=5000, seed=0):
-    """How well a linear classifier tells which factor two groups of examples have in common.
+def beta_vae_score(
+    codes: np.ndarray,
+    factors: np.ndarray,
+    batch_size: int = 64,
+    num_train: int = 10_000,
+    num_test: int = 5000,
+    seed: int = 0,
+) -> float:
+    """Measures how well a linear classifier tells which factor two groups have in common.
 
     It sees the mean of |z - z'| over `batch_size` pairs that agree in the factor.
 
@@ -49,8 +70,10 @@ def beta_vae_score(codes, factors, batch_size=64, num_train=10_000, num_test=500
         codes, factors: as for `mutual_information_gap`.
         batch_size: pairs for one point.
         num_train, num_test: points to train and to test the classifier.
+        seed: int, of the draws.
 
-    Returns: its accuracy on the test points.
+    Returns:
+        Its accuracy on the test points.
 
     Reference: Higgins et al., beta-VAE (ICLR 2017), section 3.
     """
@@ -69,8 +92,15 @@ def beta_vae_score(codes, factors, batch_size=64, num_train=10_000, num_test=500
     return float(model.score(points[num_train:], labels[num_train:]))
 
 
-def factor_vae_score(codes, factors, batch_size=64, num_train=10_000, num_test=5000, seed=0):
-    """How well the dimension that varies least tells which factor a group has in common.
+def factor_vae_score(
+    codes: np.ndarray,
+    factors: np.ndarray,
+    batch_size: int = 64,
+    num_train: int = 10_000,
+    num_test: int = 5000,
+    seed: int = 0,
+) -> float:
+    """Measures how well the dimension that varies least tells which factor a group has in common.
 
     The variances are relative to those over all examples. Each dimension votes for the factor it
     stood for most often in training.
@@ -79,8 +109,10 @@ def factor_vae_score(codes, factors, batch_size=64, num_train=10_000, num_test=5
         codes, factors: as for `mutual_information_gap`.
         batch_size: examples in a group.
         num_train, num_test: groups to train and to test the votes.
+        seed: int, of the draws.
 
-    Returns: the accuracy on the test groups.
+    Returns:
+        The accuracy on the test groups.
 
     Reference: Kim and Mnih, Disentangling by Factorising (arXiv:1802.05983), section 3.
     """
@@ -101,15 +133,16 @@ def factor_vae_score(codes, factors, batch_size=64, num_train=10_000, num_test=5
     return float(np.mean(np.argmax(votes, axis=0)[dims[num_train:]] == labels[num_train:]))
 
 
-def mutual_information_gap(codes, factors, bins=20):
-    """How much more the best dimension says about a factor than the second best: MIG.
-
-    As a part of the factor's entropy, averaged over factors.
+def mutual_information_gap(codes: np.ndarray, factors: np.ndarray, bins: int = 20) -> float:
+    """Measures how much more the best dimension says about a factor than the second best: MIG.
 
     Args:
         codes: (N, D).
         factors: (N, F), discrete.
         bins: int, of the histogram of each dimension.
+
+    Returns:
+        The gap as a part of the factor's entropy, averaged over factors.
 
     Example: `mutual_information_gap(vae.encode(x), factors)`.
 
@@ -122,8 +155,14 @@ def mutual_information_gap(codes, factors, bins=20):
     return float(np.mean((information[-1] - second) / entropy))
 
 
-def dci(codes, factors, num_train=10_000, num_test=5000, seed=0):
-    """Disentanglement, completeness and informativeness, from gradient-boosted trees.
+def dci(
+    codes: np.ndarray,
+    factors: np.ndarray,
+    num_train: int = 10_000,
+    num_test: int = 5000,
+    seed: int = 0,
+) -> dict[str, float]:
+    """Computes disentanglement, completeness and informativeness by gradient-boosted trees.
 
     A dimension is disentangled if the trees use it for one factor; a factor is complete if they
     need one dimension; informativeness is their accuracy on test examples. Slow: minutes for
@@ -132,8 +171,10 @@ def dci(codes, factors, num_train=10_000, num_test=5000, seed=0):
     Args:
         codes, factors: as for `mutual_information_gap`.
         num_train, num_test: examples, at most two thirds and a third of those given.
+        seed: int, of the draws.
 
-    Returns: dict of `disentanglement`, `completeness`, `informativeness`.
+    Returns:
+        Dict of `disentanglement`, `completeness`, `informativeness`.
 
     Reference: Eastwood and Williams, A Framework for the Quantitative Evaluation of Disentangled
     Representations (ICLR 2018), section 2.
@@ -154,14 +195,22 @@ def dci(codes, factors, num_train=10_000, num_test=5000, seed=0):
     }
 
 
-def sap(codes, factors, num_train=10_000, num_test=5000, seed=0):
-    """How much better the best dimension alone classifies a factor than the second best: SAP.
+def sap(
+    codes: np.ndarray,
+    factors: np.ndarray,
+    num_train: int = 10_000,
+    num_test: int = 5000,
+    seed: int = 0,
+) -> float:
+    """Measures how much better the best dimension alone classifies a factor than the second: SAP.
 
     Args:
         codes, factors: as for `mutual_information_gap`.
         num_train, num_test: examples, at most two thirds and a third of those given.
+        seed: int, of the draws.
 
-    Returns: the gap in accuracy on test examples, averaged over factors.
+    Returns:
+        The gap in accuracy on test examples, averaged over factors.
 
     Reference: Kumar et al., Variational Inference of Disentangled Latent Concepts
     (arXiv:1711.00848), section 3.
@@ -179,10 +228,14 @@ def sap(codes, factors, num_train=10_000, num_test=5000, seed=0):
     return float(np.mean(scores[-1] - scores[-2])) if len(scores) > 1 else float(scores[-1].mean())
 
 
-def modularity(codes, factors, bins=20):
-    """Whether each dimension tells about one factor only.
+def modularity(codes: np.ndarray, factors: np.ndarray, bins: int = 20) -> float:
+    """Measures whether each dimension says something about one factor only.
 
-    Args as in `mutual_information_gap`; a dimension that tells nothing of any factor counts 0.
+    Args:
+        codes, factors, bins: as for `mutual_information_gap`.
+
+    Returns:
+        The mean over dimensions; one that says nothing of any factor counts 0.
 
     Reference: Ridgeway and Mozer, Learning Deep Disentangled Embeddings with the F-Statistic Loss
     (arXiv:1802.05312), section 3.
@@ -195,14 +248,22 @@ def modularity(codes, factors, bins=20):
     return float(np.sum(1.0 - rest) / len(best))
 
 
-def explicitness(codes, factors, num_train=10_000, num_test=5000, seed=0):
-    """Whether a linear classifier reads the factors off the whole code: its area under the ROC.
-
-    The mean over values and factors, on test examples; 0.5 is chance.
+def explicitness(
+    codes: np.ndarray,
+    factors: np.ndarray,
+    num_train: int = 10_000,
+    num_test: int = 5000,
+    seed: int = 0,
+) -> float:
+    """Measures whether a linear classifier reads the factors off the whole code.
 
     Args:
         codes, factors: as for `mutual_information_gap`.
         num_train, num_test: examples, at most two thirds and a third of those given.
+        seed: int, of the draws.
+
+    Returns:
+        The area under the ROC, the mean over values and factors, on test examples; 0.5 is chance.
 
     Reference: Ridgeway and Mozer, Learning Deep Disentangled Embeddings with the F-Statistic Loss
     (arXiv:1802.05312), section 3.
@@ -222,14 +283,17 @@ def explicitness(codes, factors, num_train=10_000, num_test=5000, seed=0):
     return float(np.mean(areas))
 
 
-def interventional_robustness(codes, factors, quantile=0.99):
-    """Whether a dimension stays put while all factors but its own change: IRS.
+def interventional_robustness(
+    codes: np.ndarray, factors: np.ndarray, quantile: float = 0.99
+) -> float:
+    """Measures whether a dimension stays put while all factors but its own change: IRS.
 
     Args:
         codes, factors: as for `mutual_information_gap`.
         quantile: of the deviations within a value of a factor, to count as their largest.
 
-    Returns: the mean over dimensions, weighted by their largest deviation.
+    Returns:
+        The mean over dimensions, weighted by their largest deviation.
 
     Reference: Suter et al., Robustly Disentangled Causal Mechanisms (arXiv:1811.00007), section 4.
     """

@@ -8,12 +8,15 @@ from keras_vae import normal
 _PAIRS = 4_000_000  # densities held at a time
 
 
-def active_units(codes, threshold=0.01):
-    """The number of latent dimensions in use: those whose posterior means vary over the data.
+def active_units(codes: np.ndarray, threshold: float = 0.01) -> int:
+    """Counts the latent dimensions in use: those whose posterior means vary over the data.
 
     Args:
         codes: (N, D), posterior means, `vae.encode(x)`.
         threshold: the variance over the data from which on a dimension counts.
+
+    Returns:
+        The number of dimensions.
 
     Example: `active_units(vae.encode(x_test))`.
 
@@ -22,20 +25,24 @@ def active_units(codes, threshold=0.01):
     return int(np.sum(np.var(np.asarray(codes, "float64"), axis=0) > threshold))
 
 
-def decompose_kl(mean, log_variance, z, log_prior):
-    """The mean KL(q(z|x) || p(z)) of N examples as a sum of three, in nats.
+def decompose_kl(
+    mean: np.ndarray, log_variance: np.ndarray, z: np.ndarray, log_prior: np.ndarray
+) -> dict[str, float]:
+    """Splits the mean KL(q(z|x) || p(z)) of N examples into a sum of three, in nats.
 
-    The mutual information of x and z under q; the total correlation, KL(q(z) || Π_d q(z_d)); and
-    the dimension-wise KL, Σ_d KL(q(z_d) || p(z_d)) where the prior is independent by dimension
-    (else what the prior knows of the dependence counts there too). q(z) is the mean of the
-    posteriors of these N examples, so that the mutual information cannot exceed log N.
+    These are the mutual information of x and z under q; the total correlation,
+    KL(q(z) || Π_d q(z_d)); and the dimension-wise KL, Σ_d KL(q(z_d) || p(z_d)) where the prior is
+    independent by dimension (else what the prior knows of the dependence counts there too). q(z) is
+    the mean of the posteriors of these N examples, so that the mutual information cannot exceed
+    log N.
 
     Args:
         mean, log_variance: (N, D), of the diagonal normal posteriors q(z|x).
         z: (N, D), one draw of each.
         log_prior: (N,), log p(z) at the draws.
 
-    Returns: dict of `mutual_information`, `total_correlation`, `dimension_wise_kl`.
+    Returns:
+        Dict of `mutual_information`, `total_correlation`, `dimension_wise_kl`.
 
     Example: `vae.diagnose(x)`, which calls it.
 
@@ -56,7 +63,7 @@ def decompose_kl(mean, log_variance, z, log_prior):
 
 
 def _log_aggregate(z, mean, log_variance):
-    """log q(z) and Σ_d log q(z_d), (2, B), of the mixture of all posteriors."""
+    """Returns log q(z) and Σ_d log q(z_d), (2, B), of the mixture of all posteriors."""
     densities = _log_normal(z[:, None], mean, log_variance)
     joint = np.logaddexp.reduce(np.sum(densities, axis=-1), axis=1)
     marginals = np.logaddexp.reduce(densities, axis=1)

@@ -5,12 +5,17 @@ import numpy as np
 from keras_vae.validation import optional
 
 
-def linear_probe(codes, labels, test_codes, test_labels):
-    """Test accuracy of logistic regression on standardised codes.
+def linear_probe(
+    codes: np.ndarray, labels: np.ndarray, test_codes: np.ndarray, test_labels: np.ndarray
+) -> float:
+    """Computes the test accuracy of logistic regression on standardised codes.
 
     Args:
         codes, labels: (N, D) and (N,), to train on.
         test_codes, test_labels: (M, D) and (M,).
+
+    Returns:
+        The part of the test codes that are classified right.
 
     Example: `linear_probe(vae.encode(x), y, vae.encode(x_test), y_test)`.
 
@@ -23,17 +28,39 @@ def linear_probe(codes, labels, test_codes, test_labels):
     return float(model.fit(codes, labels).score(test_codes, test_labels))
 
 
-def neighbour_accuracy(codes, labels, test_codes, test_labels, nearest_k=5):
-    """Test accuracy of the vote of the nearest codes. Args as in `linear_probe`."""
+def neighbour_accuracy(
+    codes: np.ndarray,
+    labels: np.ndarray,
+    test_codes: np.ndarray,
+    test_labels: np.ndarray,
+    nearest_k: int = 5,
+) -> float:
+    """Computes the test accuracy of the vote of the nearest codes.
+
+    Args:
+        codes, labels, test_codes, test_labels: as for `linear_probe`.
+        nearest_k: int, how many codes vote.
+
+    Returns:
+        The part of the test codes that are classified right.
+
+    Example: `neighbour_accuracy(vae.encode(x), y, vae.encode(x_test), y_test)`.
+    """
     model = _sklearn("neighbors").KNeighborsClassifier(nearest_k)
     return float(model.fit(codes, labels).score(test_codes, test_labels))
 
 
-def cluster_accuracy(codes, labels, seed=0):
-    """Accuracy of k-means, with as many clusters as classes, matched one to one in the best way.
+def cluster_accuracy(codes: np.ndarray, labels: np.ndarray, seed: int = 0) -> float:
+    """Computes the accuracy of k-means with as many clusters as classes.
+
+    Clusters and classes are matched one to one in the best way.
 
     Args:
         codes, labels: (N, D) and (N,).
+        seed: int, of k-means.
+
+    Returns:
+        The part of the codes whose cluster is that of their class.
 
     Reference: Xie et al., Unsupervised Deep Embedding for Clustering Analysis (arXiv:1511.06335),
     equation 10.

@@ -5,20 +5,27 @@ one. For 28 x 28 images `feature_model` trains a small classifier here; for phot
 Inception from a file of yours. Of raw pixels they say little.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import keras
 import numpy as np
 from keras import layers
 
+from keras_vae.typing import Tensor
 from keras_vae.validation import positive_integer
 
 
-def frechet_distance(real, generated):
-    """The squared Fréchet distance between normals fitted to two sets of features; 0 is best.
+def frechet_distance(real: np.ndarray, generated: np.ndarray) -> float:
+    """Computes the squared Fréchet distance between normals fitted to two sets of features.
 
-    Known as FID where the features are those of Inception.
+    The best is 0. It is known as FID where the features are those of Inception.
 
     Args:
         real, generated: (N, F) and (M, F), N and M well above F.
+
+    Returns:
+        The distance.
 
     Example: `frechet_distance(features(network, x), features(network, vae.generate(10_000)))`.
 
@@ -34,8 +41,10 @@ def frechet_distance(real, generated):
     return float(difference @ difference + np.trace(a) + np.trace(b) - 2.0 * cross)
 
 
-def precision_recall(real, generated, nearest_k=5):
-    """Precision, recall, density and coverage of samples, from balls around their neighbours.
+def precision_recall(
+    real: np.ndarray, generated: np.ndarray, nearest_k: int = 5
+) -> dict[str, float]:
+    """Computes precision, recall, density and coverage of samples, from balls to their neighbours.
 
     Precision: the part of samples inside a ball of a real example, whose radius is the distance to
     its k-th neighbour. Recall: the same with the roles exchanged. Density: by how many balls a
@@ -45,7 +54,8 @@ def precision_recall(real, generated, nearest_k=5):
         real, generated: (N, F) and (M, F).
         nearest_k: int, below N and M.
 
-    Returns: dict of `precision`, `recall`, `density`, `coverage`.
+    Returns:
+        Dict of `precision`, `recall`, `density`, `coverage`.
 
     References: Kynkäänniemi et al., Improved Precision and Recall (arXiv:1904.06991), equation 1;
     Naeem et al., Reliable Fidelity and Diversity Metrics (arXiv:2002.09797), equations 4 and 5.
@@ -65,28 +75,34 @@ def precision_recall(real, generated, nearest_k=5):
         held.append(inside.sum(axis=0))
         covered |= inside.any(axis=1)
         recalled |= (distance < radius).any(axis=1)
-    held = np.concatenate(held)
+    counts = np.concatenate(held)
     return {
-        "precision": float(np.mean(held > 0)),
+        "precision": float(np.mean(counts > 0)),
         "recall": float(np.mean(recalled)),
-        "density": float(np.mean(held) / nearest_k),
+        "density": float(np.mean(counts) / nearest_k),
         "coverage": float(np.mean(covered)),
     }
 
 
-def features(model, x, batch_size=256):
-    """What a network makes of examples, flattened: (N, F).
+def features(model: Callable[[Any], Tensor], x: np.ndarray, batch_size: int = 256) -> np.ndarray:
+    """Computes what a network makes of examples, flattened.
 
     Args:
         model: a `keras.Model` such as that of `feature_model`, or a function of a batch.
         x: (N, …).
+        batch_size: int, examples that go through the network at a time.
+
+    Returns:
+        NumPy array (N, F).
     """
     batches = (x[i : i + batch_size] for i in range(0, len(x), batch_size))
     parts = [keras.ops.convert_to_numpy(model(batch)) for batch in batches]
     return np.concatenate([part.reshape(len(part), -1) for part in parts])
 
 
-def feature_model(x, labels, epochs=2, verbose=0):
+def feature_model(
+    x: np.ndarray, labels: np.ndarray, epochs: int = 2, verbose: int | str = 0
+) -> keras.Model:
     """Trains a small convolutional classifier, and returns its last layer of 64 features.
 
     Two epochs of Fashion-MNIST take about a minute on two cores. Distances compare between runs
@@ -95,8 +111,10 @@ def feature_model(x, labels, epochs=2, verbose=0):
     Args:
         x: (N, H, W, C) in [0, 1].
         labels: (N,) integers from 0.
+        epochs, verbose: as for `keras.Model.fit`.
 
-    Returns: a `keras.Model`, (B, H, W, C) -> (B, 64).
+    Returns:
+        A `keras.Model`, (B, H, W, C) -> (B, 64).
 
     Example: `network = feature_model(x_train, y_train)`.
     """

@@ -2,6 +2,8 @@
 
 import itertools
 import math
+from collections.abc import Callable, Sequence
+from typing import Any, Self
 
 import keras
 import numpy as np
@@ -9,11 +11,12 @@ from keras import layers, ops
 
 from keras_vae import networks
 from keras_vae.part import Configured, from_arguments, register, serialized_arguments, soft_clip
+from keras_vae.typing import Activation, Shape, Tensor
 from keras_vae.validation import positive_integer
 
 
-def check_groups(groups):
-    """The shapes of the groups as tuples, or ValueError."""
+def check_groups(groups: Sequence[Sequence[int]]) -> list[tuple[int, ...]]:
+    """Returns the shapes of the groups as tuples, or raises ValueError."""
     shapes = [networks.positive_shape(shape, "groups") for shape in groups]
     if not shapes or {len(shape) for shape in shapes} not in ({1}, {3}):
         raise ValueError(
@@ -66,8 +69,15 @@ def _up(small, large, channels, **options):
     return keras.Model(inputs, layers.Cropping2D(crop, **options)(x) if any(extra) else x)
 
 
-def bottom_up(input_shape, groups, width=32, depth=1, activation="gelu", name="encoder"):
-    """The encoder of a ladder: x to the features of each group, a list from the top down.
+def bottom_up(
+    input_shape: int | Sequence[int],
+    groups: Sequence[Sequence[int]],
+    width: int = 32,
+    depth: int = 1,
+    activation: Activation = "gelu",
+    name: str = "encoder",
+) -> keras.Model:
+    """Makes the encoder of a ladder, from x to the features of each group.
 
     A group of grids (h, w, c) gets features (B, h, w, width), a group of vectors (B, width).
 
@@ -77,6 +87,10 @@ def bottom_up(input_shape, groups, width=32, depth=1, activation="gelu", name="e
         width: channels of every layer.
         depth: residual cells for each group.
         activation: of every cell.
+        name: of the model.
+
+    Returns:
+        A model with a list of outputs, one for each group from the top down.
 
     Example: `hierarchical.bottom_up((28, 28, 1), [(7, 7, 4), (14, 14, 2)])`.
     """
@@ -116,7 +130,16 @@ class Block(layers.Layer):
         width, depth, activation, gain: of the cells.
     """
 
-    def __init__(self, shape, above, width, depth, activation, gain, **kwargs):
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        above: tuple[int, ...],
+        width: int,
+        depth: int,
+        activation: Activation,
+        gain: float,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.shape, rank = shape, len(shape)
         self.state_shape = (*shape[:-1], width)
@@ -134,30 +157,32 @@ class Block(layers.Layer):
         self.project = _linear(rank, width, 1, kernel_initializer=spread, **options)
         self.cells = _cells(*cells, **options)
 
-    def build(self):
+    def build(self) -> None:
         state = keras.KerasTensor((None, *self.state_shape))
         self.prior(state)
         self.posterior(state, state, self.prior(state))
         self.add_latent(state, keras.KerasTensor((None, *self.shape)))
         self.built = True
 
-    def upsample(self, state):
-        """The state from above at this group's resolution."""
+    def upsample(self, state: Tensor) -> Tensor:
+        """Returns the state from above at this group's resolution."""
         return state if self.up is None else self.up(state)
 
-    def prior(self, state):
-        """(mean, log-variance) of p(z|h), float32."""
+    def prior(self, state: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns (mean, log-variance) of p(z|h), float32."""
         mean, log_variance = ops.split(self.prior_head(self.activation(state)), 2, axis=-1)
         return mean, soft_clip(log_variance)
 
-    def posterior(self, state, features, prior):
-        """(mean, log-variance) of q(z|h, features), float32."""
+    def posterior(
+        self, state: Tensor, features: Tensor, prior: tuple[Tensor, Tensor]
+    ) -> tuple[Tensor, Tensor]:
+        """Returns (mean, log-variance) of q(z|h, features), float32."""
         joined = self.join_cells(self.join(ops.concatenate([state, features], axis=-1)))
         mean, log_variance = ops.split(self.posterior_head(self.activation(joined)), 2, axis=-1)
         return prior[0] + mean, soft_clip(prior[1] + log_variance)
 
-    def add_latent(self, state, z):
-        """The state once z is drawn."""
+    def add_latent(self, state: Tensor, z: Tensor) -> Tensor:
+        """Returns the state once z is drawn."""
         return self.cells(state + self.project(z))
 
 
@@ -182,15 +207,15 @@ class TopDown(Configured, layers.Layer):
 
     def __init__(
         self,
-        groups,
-        output_shape,
-        width=32,
-        depth=1,
-        activation="gelu",
-        condition_dim=None,
-        name="decoder",
-        **kwargs,
-    ):
+        groups: Sequence[Sequence[int]],
+        output_shape: int | Sequence[int],
+        width: int = 32,
+        depth: int = 1,
+        activation: Activation = "gelu",
+        condition_dim: int | None = None,
+        name: str = "decoder",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(name=name, **kwargs)
         self.groups = check_groups(groups)
         self.output_shape = networks.positive_shape(output_shape, "output_shape")
@@ -199,7 +224,8 @@ class TopDown(Configured, layers.Layer):
         self.sizes = [math.prod(shape) for shape in self.groups]
         self.latent_dim = sum(self.sizes)
         top = (*self.groups[0][:-1], width)
-        self.blocks, gain = [], 1.0 / len(self.groups)
+        self.blocks: list[Block] = []
+        gain = 1.0 / len(self.groups)
         for shape in self.groups:
             above = self.blocks[-1].state_shape if self.blocks else top
             block = Block(shape, above, width, depth, activation, gain, dtype=self.dtype_policy)
@@ -223,7 +249,7 @@ class TopDown(Configured, layers.Layer):
             x = layers.Activation(self.activation, **options)(x)
         return keras.Model(inputs, _linear(3, grid[-1], **options)(x))
 
-    def build(self, input_shape=None):
+    def build(self, input_shape: Shape = None) -> None:
         for block in self.blocks:
             if not block.built:
                 block.build()
@@ -231,16 +257,21 @@ class TopDown(Configured, layers.Layer):
             self.condition_layer.build((None, self.condition_dim))
         self.built = True
 
-    def split(self, z):
-        """Codes (…, D) as a list of those of each group, (…, *shape)."""
+    def split(self, z: Tensor) -> list[Tensor]:
+        """Returns codes (…, D) as a list of those of each group, (…, *shape)."""
         ends = list(itertools.accumulate(self.sizes))
         parts = [z[..., end - size : end] for size, end in zip(self.sizes, ends, strict=True)]
         leading = z.shape[:-1] if isinstance(z, np.ndarray) else ops.shape(z)[:-1]
         reshape = np.reshape if isinstance(z, np.ndarray) else ops.reshape
         return [reshape(p, (*leading, *s)) for p, s in zip(parts, self.groups, strict=True)]
 
-    def top_down_pass(self, choose, rows, condition=None):
-        """One pass down.
+    def top_down_pass(
+        self,
+        choose: Callable[[int, Block, Tensor, tuple[Tensor, Tensor]], Tensor],
+        rows: Any,
+        condition: Tensor | None = None,
+    ) -> Tensor:
+        """Goes down the ladder once.
 
         Args:
             choose: function of a group's number, its block, the state and (mean, log-variance) of
@@ -248,7 +279,8 @@ class TopDown(Configured, layers.Layer):
             rows: how many there are.
             condition: (rows, C) or None.
 
-        Returns the parameters, (rows, …), float32.
+        Returns:
+            The parameters of the likelihood, (rows, …), float32.
         """
         state = ops.cast(self.start, self.compute_dtype)
         state = ops.repeat(ops.expand_dims(state, 0), rows, axis=0)
@@ -259,9 +291,9 @@ class TopDown(Configured, layers.Layer):
             state = block.add_latent(state, choose(number, block, state, block.prior(state)))
         return ops.cast(self.out(state), "float32")
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), **serialized_arguments(self)}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> Self:
         return from_arguments(cls, config)

@@ -2,11 +2,15 @@
 
 import itertools
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
-from keras_vae import data_adapters, normal, objectives, random, validation
+from keras_vae import data_adapters, normal, objectives, random
+from keras_vae.batch import Batch
 from keras_vae.hierarchical.ladder import TopDown
 from keras_vae.hierarchical.parts import LadderPosterior, LadderPrior, group_scales
 from keras_vae.metrics import WeightedMeans
@@ -14,6 +18,7 @@ from keras_vae.model import VAE
 from keras_vae.networks.checks import check_network
 from keras_vae.part import register
 from keras_vae.posteriors import score_points
+from keras_vae.typing import Shape, Tensor
 
 
 @register
@@ -50,9 +55,19 @@ class HierarchicalVAE(VAE):
     (arXiv:2011.10650).
     """
 
+    _step_metrics: Any
+    """A `StepMetrics` that also has `groups`, the means of the KL of each group."""
+
     def __init__(
-        self, encoder, decoder, likelihood=None, objective=None, penalties=(), seed=None, **kwargs
-    ):
+        self,
+        encoder: keras.Model,
+        decoder: TopDown,
+        likelihood: Any = None,
+        objective: Any = None,
+        penalties: Sequence[Any] = (),
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         if not isinstance(decoder, TopDown):
             raise ValueError(
                 "`decoder` must be a hierarchical.TopDown, because it is the prior and half of the "
@@ -76,7 +91,7 @@ class HierarchicalVAE(VAE):
     def _sigmoid_warning(self):
         """None: a `TopDown` ends without an activation."""
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         """Builds both ways for x of `input_shape` (with the batch), and checks that they fit."""
         if self.built:
             return
@@ -95,39 +110,21 @@ class HierarchicalVAE(VAE):
         self._build_parts(input_shape, (None, *ladder.output_shape))
 
     @property
-    def metrics(self):
+    def metrics(self) -> list[keras.metrics.Metric]:
         means, *others = super().metrics
         return [means, self._step_metrics.groups, *others]
 
-    def split(self, z):
-        """Codes (N, D) as a list of those of each group, (N, *shape)."""
+    def split(self, z: Tensor) -> list[np.ndarray]:
+        """Returns codes (N, D) as a list of those of each group, (N, *shape)."""
         return self.decoder.split(ops.convert_to_numpy(data_adapters.as_array(z, "z")))
 
-    def generate(
-        self,
-        n,
-        *,
-        sample=False,
-        temperature=1.0,
-        seed=None,
-        condition=None,
-        batch_size=None,
-        verbose=0,
-    ):
-        """`n` new examples, (n, …): means of p(x|z) at draws of z from the prior, or draws of x.
-
-        Args:
-            temperature: scales the standard deviations: one number, or one for each group.
-            n, sample, seed, condition: as for `VAE.generate`.
-        """
-        n = validation.positive_integer(n, "n", "how many examples to generate")
-        seed = random.new_seed() if seed is None else seed
+    def _generate(self, n, sample, temperature, seed, condition, **options):
         generator = keras.random.SeedGenerator(seed)
         draws = ops.convert_to_numpy(keras.random.normal((n, self.latent_dim), seed=generator))
         batch = self._with_condition(group_scales(self.decoder, temperature) * draws, condition)
         self._seed_evaluation_noise(random.stream(seed, 2))
         x_of = sample_from_noise if sample else mean_from_noise
-        return self._runners.get(x_of).run(batch, batch_size, verbose=verbose)
+        return self._runners.get(x_of).run(batch, **options)
 
     # The mathematics.
 
@@ -139,7 +136,7 @@ class HierarchicalVAE(VAE):
         if condition is not None:
             condition = ops.tile(condition, (num_samples, 1))
         names = ("mean", "log_variance", "prior_mean", "prior_log_variance", "z")
-        found = {name: [] for name in names}
+        found: dict[str, list[Tensor]] = {name: [] for name in names}
 
         def one(number, block, state, prior):
             q = block.posterior(state, tiled[number], prior)
@@ -224,13 +221,13 @@ class HierarchicalVAE(VAE):
         )
 
 
-def mean_from_noise(vae, batch):
-    """The mean of p(x|z) at the draw from the prior that noise, the batch's x, stands for."""
+def mean_from_noise(vae: HierarchicalVAE, batch: Batch) -> Tensor:
+    """Returns the mean of p(x|z) at the draw from the prior that the noise in `batch.x` is."""
     return vae.likelihood.mean(_decoded_noise(vae, batch))
 
 
-def sample_from_noise(vae, batch):
-    """A draw from p(x|z) at the draw from the prior that noise, the batch's x, stands for."""
+def sample_from_noise(vae: HierarchicalVAE, batch: Batch) -> Tensor:
+    """Draws from p(x|z) at the draw from the prior that the noise in `batch.x` is."""
     return vae.likelihood.sample(_decoded_noise(vae, batch), vae._eval_noise)
 
 
@@ -238,6 +235,7 @@ def _decoded_noise(vae, batch):
     parts = vae.decoder.split(batch.x)
 
     def draw(number, block, state, prior):
-        return normal.from_noise(*prior, parts[number])
+        mean, log_variance = prior
+        return normal.from_noise(mean, log_variance, parts[number])
 
     return vae.decoder.top_down_pass(draw, ops.shape(batch.x)[0], batch.condition)

@@ -1,13 +1,17 @@
 """A ladder seen as a posterior and as a prior; the weights are those of its `TopDown`."""
 
+from typing import Any
+
 import numpy as np
 from keras import ops
 
 from keras_vae import normal
+from keras_vae.hierarchical.ladder import TopDown
 from keras_vae.latent_space import LatentSpace
 from keras_vae.posteriors import Posterior
 from keras_vae.priors import Prior
 from keras_vae.priors.base import ReparameterizedDistribution
+from keras_vae.typing import Params, Tensor
 
 
 class LadderPosterior(Posterior):
@@ -19,39 +23,41 @@ class LadderPosterior(Posterior):
     shares_decoder = True
     """Whether it has weights in common with the decoder."""
 
-    def __init__(self, decoder, **kwargs):
+    def __init__(self, decoder: TopDown, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.latent_dim = decoder.latent_dim
         self.space = LatentSpace("a ladder of groups", tuple(decoder.sizes))
         self.built = True
 
-    def mean(self, q):
-        """The posterior means of all groups, one after the other, (B, D)."""
+    def mean(self, q: Params) -> Tensor:
+        """Returns the posterior means of all groups, one after the other, (B, D)."""
         return q["mean"]
 
-    def log_prob(self, q, z):
-        """log q(z|x) in nats, (K, B), at the draws that `q` belongs to."""
+    def log_prob(self, q: Params, z: Tensor) -> Tensor:
+        """Computes log q(z|x) in nats, (K, B), at the draws that `q` belongs to."""
         return normal.log_prob(z, q["mean"], q["log_variance"])
 
 
 class LadderPrior(Prior):
     """p(z) of all groups of a ladder, each given those above it."""
 
-    def __init__(self, decoder, **kwargs):
+    def __init__(self, decoder: TopDown, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.decoder = decoder
         self.space = LatentSpace("a ladder of groups", tuple(decoder.sizes))
         self.latent_dim = self.noise_dim = decoder.latent_dim
         self.built = True
 
-    def condition_on(self, condition=None, posterior=None, infer=None):
+    def condition_on(
+        self, condition: Tensor = None, posterior: Any = None, infer: Any = None
+    ) -> "LadderDistribution":
         return LadderDistribution(self.decoder, condition)
 
-    def log_prob(self, z):
-        """log p(z) in nats, (K, B) for z of (K, B, D), without a condition."""
+    def log_prob(self, z: Tensor) -> Tensor:
+        """Computes log p(z) in nats, (K, B) for z of (K, B, D), without a condition."""
         return self.condition_on().log_prob(z)
 
-    def from_noise(self, noise, temperature=1.0):
+    def from_noise(self, noise: Tensor, temperature: Any = 1.0) -> Tensor:
         """Draws (N, D) without a condition; one temperature, or one for each group."""
         return self.condition_on().from_noise(noise, temperature)
 
@@ -64,12 +70,12 @@ class LadderDistribution(ReparameterizedDistribution):
         condition: (B, C) or None.
     """
 
-    def __init__(self, decoder, condition=None):
+    def __init__(self, decoder: TopDown, condition: Tensor | None = None) -> None:
         self.decoder, self.condition = decoder, condition
         self.noise_dim = decoder.latent_dim
 
-    def log_prob(self, z):
-        """log p(z) in nats, (K, B) for z of (K, B, D)."""
+    def log_prob(self, z: Tensor) -> Tensor:
+        """Computes log p(z) in nats, (K, B) for z of (K, B, D)."""
         draws, rows, latent_dim = ops.shape(z)
         codes = self.decoder.split(ops.reshape(z, (draws * rows, latent_dim)))
         densities = []
@@ -85,13 +91,14 @@ class LadderDistribution(ReparameterizedDistribution):
         self.decoder.top_down_pass(known, draws * rows, condition)
         return ops.reshape(sum(densities), (draws, rows))
 
-    def from_noise(self, noise, temperature=1.0):
+    def from_noise(self, noise: Tensor, temperature: Any = 1.0) -> Tensor:
         """Draws (N, D) from standard normal noise; one temperature, or one for each group."""
         noise = self.decoder.split(noise * group_scales(self.decoder, temperature))
         drawn = []
 
         def draw(number, block, state, prior):
-            drawn.append(normal.from_noise(*prior, noise[number]))
+            mean, log_variance = prior
+            drawn.append(normal.from_noise(mean, log_variance, noise[number]))
             return drawn[-1]
 
         rows = ops.shape(noise[0])[0]
@@ -100,8 +107,8 @@ class LadderDistribution(ReparameterizedDistribution):
         return ops.concatenate([ops.reshape(z, (rows, size)) for z, size in parts], axis=-1)
 
 
-def group_scales(decoder, temperature):
-    """Factors of the noise of each dimension, (D,), from one temperature or one for each group."""
+def group_scales(decoder: TopDown, temperature: Any) -> np.ndarray:
+    """Returns the factors of the noise of each dimension, (D,), from one temperature or several."""
     sizes, scales = decoder.sizes, np.ravel(temperature).astype("float32")
     if len(scales) not in (1, len(sizes)):
         raise ValueError(

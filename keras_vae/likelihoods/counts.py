@@ -1,5 +1,7 @@
 """Likelihoods of whole numbers: classes and counts."""
 
+from typing import Any
+
 import numpy as np
 from keras import ops
 
@@ -8,6 +10,7 @@ from keras_vae.likelihoods import draws
 from keras_vae.likelihoods.base import Likelihood, share_sum
 from keras_vae.likelihoods.stirling import negative_binomial_log_prob, poisson_log_prob
 from keras_vae.part import argmax, register, soft_clip
+from keras_vae.typing import Seed, Shape, Tensor
 
 
 class _Counts(Likelihood):
@@ -15,10 +18,10 @@ class _Counts(Likelihood):
 
     low = 0.0
 
-    def is_possible(self, x):
+    def is_possible(self, x: Tensor) -> Tensor:
         return (np.floor(x) if isinstance(x, np.ndarray) else ops.floor(x)) == x
 
-    def possible_values(self):
+    def possible_values(self) -> str:
         return "whole numbers"
 
 
@@ -38,40 +41,40 @@ class Categorical(_Counts):
 
     ordered = False
 
-    def __init__(self, num_classes, **kwargs):
+    def __init__(self, num_classes: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.num_classes = validation.positive_integer(
             num_classes, "num_classes", "how many there are"
         )
         self.params_per_feature, self.high = self.num_classes, self.num_classes - 1.0
 
-    def feature_log_prob(self, x, params):
+    def feature_log_prob(self, x: Tensor, params: Tensor) -> Tensor:
         log_probs = ops.log_softmax(self._by_class(params), axis=-1)
         chosen = ops.one_hot(ops.cast(x, "int32"), self.num_classes)
         return ops.sum(chosen * log_probs, axis=-1)
 
-    def as_input(self, x):
+    def as_input(self, x: Tensor) -> Tensor:
         one_hot = ops.one_hot(ops.cast(x, "int32"), self.num_classes)
         return ops.reshape(one_hot, (*ops.shape(x)[:-1], x.shape[-1] * self.num_classes))
 
-    def mean(self, params):
+    def mean(self, params: Tensor) -> Tensor:
         return ops.cast(argmax(self._by_class(params)), "float32")
 
-    def mixture_mean(self, params, shares):
-        """The class that is most probable under all draws together."""
+    def mixture_mean(self, params: Tensor, shares: Tensor) -> Tensor:
+        """Returns the class that is most probable under all draws together."""
         probabilities = share_sum(shares, ops.softmax(self._by_class(params), axis=-1))
         return ops.cast(argmax(probabilities), "float32")
 
-    def sample(self, params, seed):
-        """By the largest of the logits with Gumbel noise."""
+    def sample(self, params: Tensor, seed: Seed) -> Tensor:
+        """Draws by the largest of the logits with Gumbel noise."""
         return self.mean(params + random.gumbel(random.uniform(ops.shape(params), seed)))
 
     def _by_class(self, params):
         return ops.reshape(params, (*ops.shape(params)[:-1], -1, self.num_classes))
 
 
-def log_mean_of(params):
-    """The logarithm of the mean of counts: `params` within ±12, and bent to stay within ±20."""
+def log_mean_of(params: Tensor) -> Tensor:
+    """Returns the log of the mean of counts: `params` within ±12, bent beyond to stay in ±20."""
     return soft_clip(params, 12.0, 8.0)
 
 
@@ -88,15 +91,15 @@ class Poisson(_Counts):
     Reference: Johnson, Kemp and Kotz, Univariate Discrete Distributions, chapter 4.
     """
 
-    def feature_log_prob(self, x, params):
+    def feature_log_prob(self, x: Tensor, params: Tensor) -> Tensor:
         log_rate = log_mean_of(params)
         tame = _log_prob_linear_above(x, log_rate)
         return tame + ops.stop_gradient(poisson_log_prob(x, log_rate) - tame)
 
-    def mean(self, params):
+    def mean(self, params: Tensor) -> Tensor:
         return ops.exp(log_mean_of(params))
 
-    def sample(self, params, seed):
+    def sample(self, params: Tensor, seed: Seed) -> Tensor:
         noise = random.uniform((*ops.shape(params), draws.POISSON_NOISE), seed)
         return draws.poisson_variable(log_mean_of(params), noise)
 
@@ -120,23 +123,23 @@ class NegativeBinomial(_Counts):
     Reference: Lopez et al., Deep Generative Modeling for Single-cell Transcriptomics (2018).
     """
 
-    def build(self, params_shape):
+    def build(self, params_shape: Shape) -> None:
         self.log_dispersion = self.add_weight(
             name="log_dispersion", shape=tuple(params_shape[1:]), initializer="zeros"
         )
 
-    def feature_log_prob(self, x, params):
+    def feature_log_prob(self, x: Tensor, params: Tensor) -> Tensor:
         return negative_binomial_log_prob(x, log_mean_of(params), self.current_log_dispersion())
 
-    def current_log_dispersion(self):
-        """The logarithm of the dispersion, with the shape of an example."""
+    def current_log_dispersion(self) -> Tensor:
+        """Returns the logarithm of the dispersion, with the shape of an example."""
         return soft_clip(ops.convert_to_tensor(self.log_dispersion), 20.0, 10.0)
 
-    def mean(self, params):
+    def mean(self, params: Tensor) -> Tensor:
         return ops.exp(log_mean_of(params))
 
-    def sample(self, params, seed):
-        """A Poisson variable whose rate is a gamma variable."""
+    def sample(self, params: Tensor, seed: Seed) -> Tensor:
+        """Draws a Poisson variable whose rate is a gamma variable."""
         size = draws.GAMMA_NOISE + draws.POISSON_NOISE
         noise = random.uniform((*ops.shape(params), size), seed)
         log_dispersion = self.current_log_dispersion()

@@ -9,6 +9,7 @@ import math
 from keras import ops
 
 from keras_vae.likelihoods.stirling import poisson_log_prob
+from keras_vae.typing import Tensor
 
 TRIES = 12
 """All are rejected for one draw in 10⁹, which is then the last try."""
@@ -16,12 +17,15 @@ GAMMA_NOISE, POISSON_NOISE = 3 * TRIES + 1, 2 * TRIES + 1
 """How many uniform numbers one draw takes."""
 
 
-def log_gamma_variable(shape, noise):
+def log_gamma_variable(shape: Tensor, noise: Tensor) -> Tensor:
     """Draws the logarithm of a gamma variable of scale 1.
 
     Args:
         shape: the shape parameter, positive; a tensor of (…).
         noise: uniform in [0, 1), (…, GAMMA_NOISE).
+
+    Returns:
+        Tensor (…).
 
     Reference: Marsaglia and Tsang, A Simple Method for Generating Gamma Variables (2000).
     """
@@ -37,12 +41,15 @@ def log_gamma_variable(shape, noise):
     return drawn + ops.where(shape < 1.0, boost, 0.0)
 
 
-def poisson_variable(log_rate, noise):
+def poisson_variable(log_rate: Tensor, noise: Tensor) -> Tensor:
     """Draws a Poisson variable: by inversion for rates below 10, else by rejection.
 
     Args:
         log_rate: a tensor of (…).
         noise: uniform in [0, 1), (…, POISSON_NOISE).
+
+    Returns:
+        Whole numbers as float32, (…).
     """
     few = _poisson_by_inversion(ops.exp(ops.minimum(log_rate, math.log(10.0))), noise[..., 0])
     many = _poisson_by_rejection(ops.maximum(log_rate, math.log(10.0)), noise[..., 1:])

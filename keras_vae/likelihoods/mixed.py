@@ -1,12 +1,16 @@
 """Tables whose columns are of different kinds."""
 
 import itertools
+from collections.abc import Sequence
+from typing import Any
 
+import numpy as np
 from keras import ops
 
 from keras_vae import validation
 from keras_vae.likelihoods.base import Likelihood, seed_of
 from keras_vae.part import build_once, register
+from keras_vae.typing import Seed, Shape, Tensor
 
 
 @register
@@ -37,7 +41,9 @@ class Mixed(Likelihood):
     (arXiv:1807.03653), section 2.
     """
 
-    def __init__(self, likelihoods, columns, **kwargs):
+    def __init__(
+        self, likelihoods: Sequence[Likelihood], columns: Sequence[int], **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self.likelihoods = list(likelihoods)
         self.columns = [
@@ -60,47 +66,49 @@ class Mixed(Likelihood):
             for part, n in zip(self.likelihoods, self.columns, strict=True)
         ]
 
-    def build(self, params_shape):
+    def build(self, params_shape: Shape) -> None:
         for part, width in zip(self.likelihoods, self.widths, strict=True):
             build_once(part, (*params_shape[:-1], width))
 
-    def log_prob(self, x, params, mask=None):
+    def log_prob(self, x: Tensor, params: Tensor, mask: Tensor | None = None) -> Tensor:
         groups = self._groups(x, params, mask)
         return sum(part.log_prob(*group) for part, *group in groups)
 
-    def training_log_prob(self, x, params, weights, mask=None):
+    def training_log_prob(
+        self, x: Tensor, params: Tensor, weights: Tensor, mask: Tensor | None = None
+    ) -> Tensor:
         return sum(
             part.training_log_prob(x, params, weights, mask)
             for part, x, params, mask in self._groups(x, params, mask)
         )
 
-    def feature_log_prob(self, x, params):
+    def feature_log_prob(self, x: Tensor, params: Tensor) -> Tensor:
         groups = self._groups(x, params, None)
         return ops.concatenate(
             [p.feature_log_prob(x, params) for p, x, params, _ in groups], axis=-1
         )
 
-    def filled(self, x, mask):
+    def filled(self, x: Tensor, mask: Tensor) -> Tensor:
         groups = zip(
             self.likelihoods, _split(x, self.columns), _split(mask, self.columns), strict=True
         )
         return ops.concatenate([part.filled(x, mask) for part, x, mask in groups], axis=-1)
 
-    def as_input(self, x):
+    def as_input(self, x: Tensor) -> Tensor:
         pairs = zip(self.likelihoods, _split(x, self.columns), strict=True)
         return ops.concatenate([part.as_input(x) for part, x in pairs], axis=-1)
 
-    def mean(self, params):
+    def mean(self, params: Tensor) -> Tensor:
         pairs = zip(self.likelihoods, _split(params, self.widths), strict=True)
         return ops.concatenate([part.mean(params) for part, params in pairs], axis=-1)
 
-    def mixture_mean(self, params, shares):
+    def mixture_mean(self, params: Tensor, shares: Tensor) -> Tensor:
         pairs = zip(self.likelihoods, _split(params, self.widths), strict=True)
         return ops.concatenate(
             [part.mixture_mean(params, shares) for part, params in pairs], axis=-1
         )
 
-    def sample(self, params, seed):
+    def sample(self, params: Tensor, seed: Seed) -> Tensor:
         raws = _split(params, self.widths)
         drawn = [
             part.sample(params, seed_of(seed, index))
@@ -108,7 +116,7 @@ class Mixed(Likelihood):
         ]
         return ops.concatenate(drawn, axis=-1)
 
-    def example_shape(self, params_shape):
+    def example_shape(self, params_shape: tuple[int, ...]) -> tuple[int, ...]:
         *leading, last = params_shape
         if last != sum(self.widths):
             raise ValueError(
@@ -118,18 +126,18 @@ class Mixed(Likelihood):
             )
         return (*leading, sum(self.columns))
 
-    def params_shape(self, example_shape):
+    def params_shape(self, example_shape: tuple[int, ...]) -> tuple[int, ...]:
         return (*example_shape[:-1], sum(self.widths))
 
-    def in_support(self, x):
+    def in_support(self, x: Tensor) -> Tensor:
         pairs = zip(self.likelihoods, _split(x, self.columns), strict=True)
         return ops.concatenate([part.in_support(x) for part, x in pairs], axis=-1)
 
-    def to_edge(self, x, reach=0.1):
+    def to_edge(self, x: Tensor, reach: float = 0.1) -> Tensor:
         pairs = zip(self.likelihoods, _split(x, self.columns), strict=True)
         return ops.concatenate([part.to_edge(x, reach) for part, x in pairs], axis=-1)
 
-    def check_support(self, x, argument="x"):
+    def check_support(self, x: np.ndarray, argument: str = "x") -> None:
         first = 0
         for part, group in zip(self.likelihoods, _split(x, self.columns), strict=True):
             last = first + group.shape[-1]

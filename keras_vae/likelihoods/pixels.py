@@ -1,12 +1,14 @@
 """Likelihoods of pixels in [0, 1]."""
 
 import math
+from typing import Any
 
 from keras import ops
 
 from keras_vae import random, validation
 from keras_vae.likelihoods.base import Likelihood
 from keras_vae.part import argmax, register, soft_clip
+from keras_vae.typing import Seed, Tensor
 
 
 @register
@@ -28,7 +30,7 @@ class Bernoulli(Likelihood):
 
     low, high = 0.0, 1.0
 
-    def __init__(self, from_logits=True, **kwargs):
+    def __init__(self, from_logits: bool = True, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if not isinstance(from_logits, bool):
             raise ValueError(
@@ -37,16 +39,16 @@ class Bernoulli(Likelihood):
             )
         self.from_logits = from_logits
 
-    def feature_log_prob(self, x, params):
+    def feature_log_prob(self, x: Tensor, params: Tensor) -> Tensor:
         if self.from_logits:
             return x * params - ops.softplus(params)
         p = ops.clip(params, 1e-7, 1.0 - 1e-7)
         return x * ops.log(p) + (1.0 - x) * ops.log1p(-p)
 
-    def mean(self, params):
+    def mean(self, params: Tensor) -> Tensor:
         return ops.sigmoid(params) if self.from_logits else ops.clip(params, 0.0, 1.0)
 
-    def sample(self, params, seed):
+    def sample(self, params: Tensor, seed: Seed) -> Tensor:
         noise = random.uniform(ops.shape(params), seed)
         return ops.cast(noise < self.mean(params), "float32")
 
@@ -65,7 +67,7 @@ class ContinuousBernoulli(Likelihood):
 
     low, high = 0.0, 1.0
 
-    def feature_log_prob(self, x, params):
+    def feature_log_prob(self, x: Tensor, params: Tensor) -> Tensor:
         return x * params - ops.softplus(params) + self._log_constant(params)
 
     def _log_constant(self, params):
@@ -75,15 +77,15 @@ class ContinuousBernoulli(Likelihood):
         ratio = ops.log1p(ops.exp(-size)) - ops.log(-ops.expm1(-size))
         return ops.where(small, math.log(2.0) + ops.square(params) / 12, ops.log(size) + ratio)
 
-    def mean(self, params):
-        """1 / (1 - exp(-params)) - 1 / params, by its series where both terms are infinite."""
+    def mean(self, params: Tensor) -> Tensor:
+        """Returns 1 / (1 - exp(-params)) - 1 / params, by its series where both are infinite."""
         small = ops.abs(params) < 0.05
         size = ops.where(small, 1.0, ops.abs(params))
         upper = -1.0 / ops.expm1(-size) - 1.0 / size
         return ops.where(small, 0.5 + params / 12, ops.where(params > 0, upper, 1.0 - upper))
 
-    def sample(self, params, seed):
-        """By the inverse of the distribution function."""
+    def sample(self, params: Tensor, seed: Seed) -> Tensor:
+        """Draws by the inverse of the distribution function."""
         noise = random.uniform(ops.shape(params), seed)
         small = ops.abs(params) < 0.05
         size = ops.where(small, 1.0, ops.abs(params))
@@ -98,15 +100,15 @@ class _GreyLevels(Likelihood):
 
     low, high = 0.0, 1.0
 
-    def __init__(self, levels=256, **kwargs):
+    def __init__(self, levels: int = 256, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.levels = _grey_levels(levels)
 
-    def is_possible(self, x):
-        """Within a hundredth of a level, because float32 holds few levels exactly."""
+    def is_possible(self, x: Tensor) -> Tensor:
+        """Accepts a hundredth of a level, because float32 holds few levels exactly."""
         return abs((x * (self.levels - 1) + 0.5) % 1 - 0.5) < 0.01
 
-    def possible_values(self):
+    def possible_values(self) -> str:
         return f"{self.levels} grey levels, multiples of 1 / {self.levels - 1}"
 
     def _drawn(self, noise, location, log_scale):
@@ -137,13 +139,14 @@ class DiscretizedLogistic(_GreyLevels):
 
     params_per_feature = 2
 
-    def feature_log_prob(self, x, params):
-        return _bin_log_mass(x, *self._parameters_of(params), self.levels)
+    def feature_log_prob(self, x: Tensor, params: Tensor) -> Tensor:
+        location, log_scale = self._parameters_of(params)
+        return _bin_log_mass(x, location, log_scale, self.levels)
 
-    def mean(self, params):
+    def mean(self, params: Tensor) -> Tensor:
         return ops.clip(self._parameters_of(params)[0], 0.0, 1.0)
 
-    def sample(self, params, seed):
+    def sample(self, params: Tensor, seed: Seed) -> Tensor:
         location, log_scale = self._parameters_of(params)
         return self._drawn(random.uniform(ops.shape(location), seed), location, log_scale)
 
@@ -169,25 +172,25 @@ class DiscretizedLogisticMixture(_GreyLevels):
     Reference: Salimans et al., PixelCNN++ (arXiv:1701.05517), equation 2.
     """
 
-    def __init__(self, num_components=5, levels=256, **kwargs):
+    def __init__(self, num_components: int = 5, levels: int = 256, **kwargs: Any) -> None:
         super().__init__(levels, **kwargs)
         self.num_components = validation.positive_integer(
             num_components, "num_components", "how many logistic distributions are mixed"
         )
         self.params_per_feature = 3 * self.num_components
 
-    def feature_log_prob(self, x, params):
+    def feature_log_prob(self, x: Tensor, params: Tensor) -> Tensor:
         log_shares, location, log_scale = self._parameters_of(params)
         masses = _bin_log_mass(x[..., None], location, log_scale, self.levels)
         return ops.logsumexp(log_shares + masses, axis=-1)
 
-    def mean(self, params):
-        """The mean of the locations, each within [0, 1]."""
+    def mean(self, params: Tensor) -> Tensor:
+        """Returns the mean of the locations, each within [0, 1]."""
         log_shares, location, _ = self._parameters_of(params)
         return ops.sum(ops.exp(log_shares) * ops.clip(location, 0.0, 1.0), axis=-1)
 
-    def sample(self, params, seed):
-        """A component by Gumbel noise, then a level of it."""
+    def sample(self, params: Tensor, seed: Seed) -> Tensor:
+        """Draws a component by Gumbel noise, then a level of it."""
         log_shares, location, log_scale = self._parameters_of(params)
         *leading, components = ops.shape(location)
         noise = random.uniform((*leading, components + 1), seed)
@@ -213,7 +216,7 @@ def _grey_levels(levels):
 
 
 def _bin_log_mass(x, location, log_scale, levels):
-    """log of the logistic distribution's mass on the level's bin, open at both ends."""
+    """Returns the log of the logistic distribution's mass on the level's bin, open at both ends."""
     precision, half = ops.exp(-log_scale), 0.5 / (levels - 1)
     distance = x - location
     # sigmoid(a) - sigmoid(b) = sigmoid(a) sigmoid(-b) (1 - exp(b - a))

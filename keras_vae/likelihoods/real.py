@@ -10,6 +10,7 @@ from keras_vae.likelihoods.base import Likelihood
 from keras_vae.likelihoods.scaled import Scaled
 from keras_vae.likelihoods.stirling import HALF_LOG_TWO_PI, deviance, stirling_error
 from keras_vae.part import register, soft_clip
+from keras_vae.typing import Seed, Tensor
 
 
 @register
@@ -32,13 +33,13 @@ class Laplace(Scaled):
     Reference: Johnson, Kotz and Balakrishnan, Continuous Univariate Distributions 2, chapter 24.
     """
 
-    def error(self, x, params):
+    def error(self, x: Tensor, params: Tensor) -> Tensor:
         return ops.abs(x - params)
 
-    def log_density(self, error, log_scale):
+    def log_density(self, error: Tensor, log_scale: Tensor) -> Tensor:
         return -(error * ops.exp(-log_scale) + log_scale + math.log(2.0))
 
-    def sample(self, params, seed):
+    def sample(self, params: Tensor, seed: Seed) -> Tensor:
         centred = random.uniform(ops.shape(params), seed) - 0.5
         size = -ops.log1p(-2.0 * ops.abs(centred) * (1 - 1e-7))
         return params + ops.exp(self.current_log_scale()) * ops.sign(centred) * size
@@ -68,21 +69,21 @@ class Normal(Scaled):
     power = 2.0
 
     @property
-    def variance(self):
-        """The moving average of the squared error, for `scale="optimal"`."""
+    def variance(self) -> Tensor:
+        """Returns the moving average of the squared error, for `scale="optimal"`."""
         return self.mean_error
 
-    def log_variance(self):
-        """log scale², a scalar or with the shape of an example."""
+    def log_variance(self) -> Tensor:
+        """Returns log scale², a scalar or with the shape of an example."""
         return 2.0 * self.current_log_scale()
 
-    def error(self, x, params):
+    def error(self, x: Tensor, params: Tensor) -> Tensor:
         return ops.square(x - params)
 
-    def log_density(self, error, log_scale):
+    def log_density(self, error: Tensor, log_scale: Tensor) -> Tensor:
         return normal.log_density_at(error, 2.0 * log_scale)
 
-    def sample(self, params, seed):
+    def sample(self, params: Tensor, seed: Seed) -> Tensor:
         noise = random.normal(ops.shape(params), seed)
         return normal.from_noise(params, self.log_variance(), noise)
 
@@ -105,7 +106,7 @@ class Beta(Likelihood):
     fill = 0.5
     params_per_feature = 2
 
-    def feature_log_prob(self, x, params):
+    def feature_log_prob(self, x: Tensor, params: Tensor) -> Tensor:
         logit, log_c = self._parameters_of(params)
         log_mean, log_rest, c = ops.log_sigmoid(logit), ops.log_sigmoid(-logit), ops.exp(log_c)
         a, b = c * ops.exp(log_mean), c * ops.exp(log_rest)
@@ -115,14 +116,15 @@ class Beta(Likelihood):
         off = deviance(a, c * x, difference, log_mean - log_x)
         off += deviance(b, c * (1.0 - x), -difference, log_rest - log_y)
         stirling = stirling_error(c) - stirling_error(a) - stirling_error(b)
-        size = 0.5 * (log_c + log_mean + log_rest) - HALF_LOG_TWO_PI
+        # No sum of three: TensorFlow adds those in an order that differs from run to run.
+        size = 0.5 * (log_c + log_mean - ops.softplus(logit)) - HALF_LOG_TWO_PI
         return size + stirling - off - log_x - log_y
 
-    def mean(self, params):
+    def mean(self, params: Tensor) -> Tensor:
         return _inside(ops.sigmoid(self._parameters_of(params)[0]))
 
-    def sample(self, params, seed):
-        """A share of two gamma variables, by their logarithms."""
+    def sample(self, params: Tensor, seed: Seed) -> Tensor:
+        """Draws a share of two gamma variables, by their logarithms."""
         logit, log_c = self._parameters_of(params)
         noise = random.uniform((*ops.shape(logit), 2 * draws.GAMMA_NOISE), seed)
         pair = zip((logit, -logit), ops.split(noise, 2, axis=-1), strict=True)

@@ -1,6 +1,7 @@
 """The scale of likelihoods of real numbers: fixed, learned, or that of the errors."""
 
 import math
+from typing import Any
 
 import keras
 from keras import ops
@@ -8,6 +9,7 @@ from keras import ops
 from keras_vae import replicas, validation
 from keras_vae.likelihoods.base import Likelihood, sum_over_example
 from keras_vae.part import soft_clip, softsign
+from keras_vae.typing import Shape, Tensor
 
 SMALLEST_ESTIMATE = 1e-6
 """The smallest scale that is estimated from errors, which may be 0."""
@@ -35,9 +37,9 @@ class Scaled(Likelihood):
     power = 1.0
     momentum = 0.95
 
-    def __init__(self, scale=1.0, **kwargs):
+    def __init__(self, scale: float | str = 1.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        fixed = validation.is_number(scale) and scale > 0
+        fixed = validation.is_number(scale) and float(scale) > 0
         if not fixed and not (isinstance(scale, str) and scale in self.kinds):
             raise ValueError(
                 f"`scale` must be a positive number or one of {self.kinds}: it is the spread of "
@@ -45,7 +47,7 @@ class Scaled(Likelihood):
             )
         self.scale = float(scale) if fixed else scale
 
-    def build(self, params_shape):
+    def build(self, params_shape: Shape) -> None:
         self.scale_shape = tuple(params_shape[1:]) if self.scale == "per_feature" else ()
         if self.scale == "optimal":
             self.mean_error = self._state("mean_error", "ones")
@@ -64,7 +66,7 @@ class Scaled(Likelihood):
             name=name, shape=shape, initializer=initializer, trainable=False, aggregation="mean"
         )
 
-    def load_own_variables(self, store):
+    def load_own_variables(self, store: Any) -> None:
         """Loads the variables; files of before have a learned scale that starts from 1."""
         if isinstance(self.scale, str) and self.scale != "optimal" and len(store.keys()) == 1:
             self.log_scale.assign(store["0"])
@@ -72,8 +74,8 @@ class Scaled(Likelihood):
         else:
             super().load_own_variables(store)
 
-    def current_log_scale(self):
-        """The logarithm of the scale, a scalar or with the shape of an example."""
+    def current_log_scale(self) -> Tensor:
+        """Returns the logarithm of the scale, a scalar or with the shape of an example."""
         if self.scale == "optimal":
             return self._log_scale_of(ops.convert_to_tensor(self.mean_error))
         if isinstance(self.scale, str):
@@ -81,21 +83,23 @@ class Scaled(Likelihood):
             return self._learned_log_scale(*(ops.convert_to_tensor(v) for v in state))
         return ops.convert_to_tensor(math.log(self.scale), "float32")
 
-    def feature_log_prob(self, x, params):
+    def feature_log_prob(self, x: Tensor, params: Tensor) -> Tensor:
         return self.log_density(self.error(x, params), self.current_log_scale())
 
-    def mean(self, params):
+    def mean(self, params: Tensor) -> Tensor:
         return params
 
-    def error(self, x, params):
-        """The error of each feature, (K, B, …), whose expectation is scale**power."""
+    def error(self, x: Tensor, params: Tensor) -> Tensor:
+        """Computes the error of each feature, (K, B, …), whose expectation is scale**power."""
         raise NotImplementedError
 
-    def log_density(self, error, log_scale):
-        """log p(x|z) in nats of each feature, from its error."""
+    def log_density(self, error: Tensor, log_scale: Tensor) -> Tensor:
+        """Computes log p(x|z) in nats of each feature, from its error."""
         raise NotImplementedError
 
-    def training_log_prob(self, x, params, weights, mask=None):
+    def training_log_prob(
+        self, x: Tensor, params: Tensor, weights: Tensor, mask: Tensor | None = None
+    ) -> Tensor:
         if not isinstance(self.scale, str):
             return self.log_prob(x, params, mask)
         x, params = self.known(x, mask), ops.convert_to_tensor(params)
@@ -141,7 +145,10 @@ class Scaled(Likelihood):
         return ops.log(mean_error) / self.power
 
     def _log_floor_of(self, x, initial, seen, weights):
-        """log of 1 % of each feature's standard deviation, or of its scale if it is constant."""
+        """Returns the log of 1 % of each feature's standard deviation.
+
+        For a constant feature it is that of 1 % of its size.
+        """
         centre = self._average(x, seen, weights)
         spread = ops.sqrt(self._average(ops.square(x - centre), seen, weights))
         varies = spread > ops.maximum(CONSTANT * ops.abs(centre), SMALLEST_ESTIMATE)
@@ -167,8 +174,8 @@ class Scaled(Likelihood):
         return ops.sum(values, axis=together, keepdims=True) if together else values
 
 
-def bent_above(x, floor, margin=0.5):
-    """`x` itself above floor + margin, and smoothly bent to stay above the floor beyond."""
+def bent_above(x: Tensor, floor: Tensor, margin: float = 0.5) -> Tensor:
+    """Returns `x` itself above floor + margin, and smoothly bent to stay above the floor below."""
     excess = x - (floor + margin)
     bent = floor + margin + margin * softsign(ops.minimum(excess, 0.0) / margin)
     return ops.where(excess > 0, x, bent)

@@ -1,11 +1,19 @@
 """Sequences, of which each step depends on those before."""
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
 import keras
+import numpy as np
 from keras import layers, ops
 
 from keras_vae import random, validation
 from keras_vae.likelihoods.base import Likelihood, seed_of
 from keras_vae.part import build_once, register
+from keras_vae.typing import Seed, Shape, Tensor
+
+if TYPE_CHECKING:
+    from keras_vae.model import VAE
 
 
 @register
@@ -51,7 +59,15 @@ class AutoregressiveSequence(Likelihood):
 
     independent = False
 
-    def __init__(self, likelihood, shape, units=64, word_dropout=0.0, seed=None, **kwargs):
+    def __init__(
+        self,
+        likelihood: Likelihood,
+        shape: Sequence[int],
+        units: int = 64,
+        word_dropout: float = 0.0,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.likelihood = likelihood
         self.shape = tuple(validation.positive_integer(n, "shape", "a length") for n in shape)
@@ -70,7 +86,7 @@ class AutoregressiveSequence(Likelihood):
         self.seed = random.new_seed() if seed is None else seed
         self.noise = keras.random.SeedGenerator(self.seed)
 
-    def check_model(self, vae):
+    def check_model(self, vae: "VAE") -> None:
         twice = ("doubly_reparameterized", "partial")
         if self.word_dropout and getattr(vae.objective, "gradient", None) in twice:
             raise ValueError(
@@ -79,7 +95,7 @@ class AutoregressiveSequence(Likelihood):
                 f"Received: word_dropout={self.word_dropout}"
             )
 
-    def build(self, params_shape):
+    def build(self, params_shape: Shape) -> None:
         steps, features = self.shape
         width = self.likelihood.params_shape(self.shape)[1]
         seen = self.likelihood.as_input(keras.KerasTensor((None, steps, features))).shape[-1]
@@ -91,31 +107,33 @@ class AutoregressiveSequence(Likelihood):
         self.recurrent.build((None, steps, self.units + params_shape[-1]))
         self.to_raw.build((None, steps, self.units))
 
-    def log_prob(self, x, params, mask=None):
+    def log_prob(self, x: Tensor, params: Tensor, mask: Tensor | None = None) -> Tensor:
         return self.likelihood.log_prob(x, self._params_of_steps(x, params, mask), mask)
 
-    def training_log_prob(self, x, params, weights, mask=None):
+    def training_log_prob(
+        self, x: Tensor, params: Tensor, weights: Tensor, mask: Tensor | None = None
+    ) -> Tensor:
         params = self._params_of_steps(x, params, mask, self.word_dropout)
         return self.likelihood.training_log_prob(x, params, weights, mask)
 
-    def feature_log_prob(self, x, params):
+    def feature_log_prob(self, x: Tensor, params: Tensor) -> Tensor:
         return self.likelihood.feature_log_prob(x, self._params_of_steps(x, params))
 
-    def mean(self, params):
+    def mean(self, params: Tensor) -> Tensor:
         return self._step_by_step(params, lambda step, params: self.likelihood.mean(params))
 
-    def sample(self, params, seed):
+    def sample(self, params: Tensor, seed: Seed) -> Tensor:
         return self._step_by_step(
             params, lambda step, params: self.likelihood.sample(params, seed_of(seed, step))
         )
 
-    def filled(self, x, mask):
+    def filled(self, x: Tensor, mask: Tensor) -> Tensor:
         return self.likelihood.filled(x, mask)
 
-    def as_input(self, x):
+    def as_input(self, x: Tensor) -> Tensor:
         return self.likelihood.as_input(x)
 
-    def example_shape(self, params_shape):
+    def example_shape(self, params_shape: tuple[int, ...]) -> tuple[int, ...]:
         if len(params_shape) != 1:
             raise ValueError(
                 "The decoder must emit one vector for each sequence, which the GRU of "
@@ -124,16 +142,16 @@ class AutoregressiveSequence(Likelihood):
             )
         return self.shape
 
-    def params_shape(self, example_shape):
+    def params_shape(self, example_shape: tuple[int, ...]) -> tuple[int, ...]:
         return (self.units,)
 
-    def in_support(self, x):
+    def in_support(self, x: Tensor) -> Tensor:
         return self.likelihood.in_support(x)
 
-    def to_edge(self, x, reach=0.1):
+    def to_edge(self, x: Tensor, reach: float = 0.1) -> Tensor:
         return self.likelihood.to_edge(x, reach)
 
-    def check_support(self, x, argument="x"):
+    def check_support(self, x: np.ndarray, argument: str = "x") -> None:
         self.likelihood.check_support(x, argument)
 
     def _params_of_steps(self, x, params, mask=None, dropout=0.0):

@@ -10,30 +10,35 @@ import math
 
 from keras import ops
 
+from keras_vae.typing import Tensor
+
 HALF_LOG_TWO_PI = 0.5 * math.log(2 * math.pi)
 
 
-def log_gamma(x):
-    """log Γ(x) for x > 0: Stirling's series at x + 8, and the recurrence back to x."""
+def log_gamma(x: Tensor) -> Tensor:
+    """Computes log Γ(x) for x > 0: Stirling's series at x + 8, and the recurrence back to x."""
     y = x + 8.0
     stirling = (y - 0.5) * ops.log(y) - y + HALF_LOG_TWO_PI + _series(y)
     return stirling - sum(ops.log(x + i) for i in range(8))
 
 
-def stirling_error(x):
-    """log Γ(x + 1) - ((x + ½) log x - x + ½ log 2π), for x > 0."""
+def stirling_error(x: Tensor) -> Tensor:
+    """Computes log Γ(x + 1) - ((x + ½) log x - x + ½ log 2π), for x > 0."""
     small = ops.minimum(x, 8.0)
     exact = log_gamma(small + 1.0) - (small + 0.5) * ops.log(small) + small - HALF_LOG_TWO_PI
     return ops.where(x > 8.0, _series(ops.maximum(x, 8.0)), exact)
 
 
-def deviance(x, mean, difference, log_ratio):
-    """x log(x / mean) + mean - x for positive x and mean, at least 0, and 0 where they are equal.
+def deviance(x: Tensor, mean: Tensor, difference: Tensor, log_ratio: Tensor) -> Tensor:
+    """Computes x log(x / mean) + mean - x, at least 0, and 0 where x and mean are equal.
 
     Args:
-        x, mean: tensors.
+        x, mean: positive tensors.
         difference: x - mean, computed without cancellation.
         log_ratio: log(x / mean), used where the two are far apart.
+
+    Returns:
+        Tensor like x.
     """
     v = difference / (x + mean)
     near = difference * v + 2.0 * x * v * _excess_of_atanh(ops.clip(v, -0.4, 0.4))
@@ -55,8 +60,8 @@ def _series(x):
     return inverse * (1 / 12 - square * (1 / 360 - square / 1260))
 
 
-def poisson_log_prob(x, log_rate):
-    """log p(x) of a Poisson variable, for whole x from 0 on."""
+def poisson_log_prob(x: Tensor, log_rate: Tensor) -> Tensor:
+    """Computes log p(x) of a Poisson variable, for whole x from 0 on."""
     positive, rate = ops.maximum(x, 1.0), ops.exp(log_rate)
     log_x = ops.log(positive)
     off = deviance(positive, rate, positive - rate, ops.log(positive / rate))
@@ -64,8 +69,8 @@ def poisson_log_prob(x, log_rate):
     return ops.where(x > 0, several, -rate)
 
 
-def negative_binomial_log_prob(x, log_mean, log_dispersion):
-    """log p(x) of a negative binomial variable, for whole x from 0 on.
+def negative_binomial_log_prob(x: Tensor, log_mean: Tensor, log_dispersion: Tensor) -> Tensor:
+    """Computes log p(x) of a negative binomial variable, for whole x from 0 on.
 
     That is r / (r + x) times the binomial probability of r in r + x, for the dispersion r.
     """

@@ -92,10 +92,11 @@ def _check_call(network, argument):
         return
     positional = inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD
     parameters = inspect.signature(network.call).parameters.values()
-    first, *others = [p for p in parameters if p.kind in positional] or [None]
+    taken = [p for p in parameters if p.kind in positional]
     any_number = any(p.kind is p.VAR_POSITIONAL for p in parameters)
-    wanted = [p.name for p in others if p.default is p.empty and p.name not in ("training", "mask")]
-    if wanted or (first is None and not any_number):
+    others = (p for p in taken[1:] if p.name not in ("training", "mask"))
+    wanted = [p.name for p in others if p.default is p.empty]
+    if wanted or not (taken or any_number):
         raise ValueError(
             f"`{argument}` must have a `call` with one argument, {_TAKES.get(argument, 'x')} or a "
             "list of it and the condition, because a VAE calls it so. "
@@ -205,6 +206,9 @@ def batch_normalizations(network: keras.Layer) -> list[str]:
     Args:
         network: the network. A layer with `trainable=False` uses its own statistics in training
             too, and does not count.
+
+    Returns:
+        A list of names.
 
     Example: `batch_normalizations(vae.decoder)  # []`.
     """

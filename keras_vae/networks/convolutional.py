@@ -1,31 +1,37 @@
 """Convolutional networks for images of any size."""
 
 import math
+from collections.abc import Sequence
 
 import keras
 from keras import layers
 
 from keras_vae.networks.blocks import code_input, condition_inputs, dense_layers, joined, model
 from keras_vae.networks.shapes import grid_size, image_shape
+from keras_vae.typing import Activation
 
 
 def conv_encoder(
-    input_shape,
-    filters=(32, 64),
-    units=(16,),
-    activation="relu",
-    units_activation="relu",
-    name="encoder",
-    condition_dim=None,
-):
-    """3x3 convolutions of stride 2, Flatten, Dense.
+    input_shape: Sequence[int],
+    filters: Sequence[int] = (32, 64),
+    units: Sequence[int] = (16,),
+    activation: Activation = "relu",
+    units_activation: Activation = "relu",
+    name: str = "encoder",
+    condition_dim: int | None = None,
+) -> keras.Model:
+    """Makes an encoder of 3x3 convolutions of stride 2, Flatten and Dense layers.
 
     Args:
         input_shape: (height, width, channels), of any size, odd ones too.
         filters: channels after each convolution; each halves height and width, rounding up.
         units: widths of the dense layers behind; the last is F.
         activation, units_activation: of the convolutions, of the dense layers.
+        name: of the model.
         condition_dim: length of a condition, a second input behind the convolutions, or None.
+
+    Returns:
+        A model from x, (B, H, W, C), to features, (B, F).
 
     Example: `conv_encoder((64, 64, 3), filters=(32, 64, 128), units=(256,))`.
     """
@@ -38,17 +44,17 @@ def conv_encoder(
 
 
 def conv_decoder(
-    latent_dim,
-    output_shape,
-    filters=(64, 32),
-    units=(),
-    activation="relu",
-    name="decoder",
-    condition_dim=None,
-):
-    """Dense, transposed 3x3 convolutions of stride 2, and a last one of stride 1.
+    latent_dim: int,
+    output_shape: Sequence[int],
+    filters: Sequence[int] = (64, 32),
+    units: Sequence[int] = (),
+    activation: Activation = "relu",
+    name: str = "decoder",
+    condition_dim: int | None = None,
+) -> keras.Model:
+    """Makes a decoder of transposed 3x3 convolutions of stride 2, and a last one of stride 1.
 
-    Starts from `filters[0]` channels on the smallest grid that grows to `output_shape` or just
+    It starts from `filters[0]` channels on the smallest grid that grows to `output_shape` or just
     past it; what is too much is cropped.
 
     Args:
@@ -57,7 +63,11 @@ def conv_decoder(
         filters: channels after each transposed convolution; each doubles height and width.
         units: widths of dense layers in front.
         activation: of the hidden layers.
+        name: of the model.
         condition_dim: length of a condition, a second input, or None.
+
+    Returns:
+        A model from z, (B, D), to the parameters of a likelihood, (B, *output_shape).
 
     Example: `conv_decoder(16, (64, 64, 3), filters=(128, 64, 32))`.
     """
@@ -71,13 +81,15 @@ def conv_decoder(
     return model(inputs, condition, crop(x, height, width), name)
 
 
-def to_grid(x, height, width, filters, activation):
+def to_grid(
+    x: keras.KerasTensor, height: int, width: int, filters: Sequence[int], activation: Activation
+) -> keras.KerasTensor:
     """Maps vectors to the smallest grid, with as many channels as the first of `filters`."""
     grid = (*grid_size((height, width), filters), filters[0])
     return layers.Reshape(grid)(layers.Dense(math.prod(grid), activation=activation)(x))
 
 
-def crop(x, height, width):
+def crop(x: keras.KerasTensor, height: int, width: int) -> keras.KerasTensor:
     """Crops a grid to a height and width, evenly on both sides."""
     extra = x.shape[1] - height, x.shape[2] - width
     return layers.Cropping2D([(n // 2, n - n // 2) for n in extra])(x) if any(extra) else x

@@ -1,30 +1,36 @@
 """Dense networks, for vectors and for data of any other shape."""
 
 import math
+from collections.abc import Sequence
 
 import keras
 from keras import layers
 
 from keras_vae.networks.blocks import code_input, condition_inputs, dense_layers, joined, model
 from keras_vae.networks.shapes import positive_shape
+from keras_vae.typing import Activation
 
 
 def dense_encoder(
-    input_shape,
-    units=(512, 256, 256, 256),
-    activation="gelu",
-    residual=True,
-    name="encoder",
-    condition_dim=None,
-):
-    """Flatten, then one Dense layer for each of `units`.
+    input_shape: int | Sequence[int],
+    units: Sequence[int] = (512, 256, 256, 256),
+    activation: Activation = "gelu",
+    residual: bool = True,
+    name: str = "encoder",
+    condition_dim: int | None = None,
+) -> keras.Model:
+    """Makes an encoder of Flatten and one Dense layer for each of `units`.
 
     Args:
         input_shape: shape of an example, such as (28, 28, 1) or (30,).
         units: widths of the layers; the last is F.
         activation: of every layer.
         residual: whether a layer as wide as the one before adds to it instead of replacing it.
+        name: of the model.
         condition_dim: length of a condition, a second input, or None.
+
+    Returns:
+        A model from x, (B, …), to features, (B, F).
 
     Example: `dense_encoder((30,), units=(64, 64))`.
     """
@@ -35,20 +41,23 @@ def dense_encoder(
 
 
 def dense_decoder(
-    latent_dim,
-    output_shape,
-    units=(256, 256, 256, 512),
-    activation="gelu",
-    residual=True,
-    name="decoder",
-    condition_dim=None,
-):
-    """The mirror of `dense_encoder`.
+    latent_dim: int,
+    output_shape: int | Sequence[int],
+    units: Sequence[int] = (256, 256, 256, 512),
+    activation: Activation = "gelu",
+    residual: bool = True,
+    name: str = "decoder",
+    condition_dim: int | None = None,
+) -> keras.Model:
+    """Makes a decoder that mirrors `dense_encoder`.
 
     Args:
         latent_dim: D.
         output_shape: shape of what the decoder emits for an example, such as (28, 28, 1).
-        units, activation, residual, condition_dim: as in `dense_encoder`.
+        units, activation, residual, name, condition_dim: as in `dense_encoder`.
+
+    Returns:
+        A model from z, (B, D), to the parameters of a likelihood, (B, *output_shape).
 
     Example: `dense_decoder(2, (30,), units=(64, 64))`.
     """
@@ -59,13 +68,18 @@ def dense_decoder(
     return model(inputs, condition, x, name)
 
 
-def discriminator(latent_dim, units=(256, 256, 256), activation="leaky_relu"):
-    """Dense layers from a code to one logit, in float32: for the parts of `adversarial`.
+def discriminator(
+    latent_dim: int, units: Sequence[int] = (256, 256, 256), activation: Activation = "leaky_relu"
+) -> keras.Model:
+    """Makes dense layers from a code to one logit, in float32: for the parts of `adversarial`.
 
     Args:
         latent_dim: D.
         units: widths of the hidden layers.
         activation: of the hidden layers.
+
+    Returns:
+        A model from z, (B, D), to logits, (B, 1).
 
     Example: `discriminator(10)`.
 

@@ -1,6 +1,7 @@
 """Residual networks whose code is a grid: a vector for each place of an image."""
 
 import math
+from collections.abc import Sequence
 
 import keras
 from keras import layers
@@ -9,17 +10,30 @@ from keras_vae.networks.blocks import code_input, model
 from keras_vae.networks.convolutional import crop
 from keras_vae.networks.residual import residual_down, residual_up
 from keras_vae.networks.shapes import grid_size, image_shape
+from keras_vae.typing import Activation
 
 
-def grid_encoder(input_shape, channels, filters=(64, 128), activation="gelu", name="encoder"):
-    """Like `residual_encoder`, ending in a grid of `channels` for each place, flattened.
+def grid_encoder(
+    input_shape: Sequence[int],
+    channels: int,
+    filters: Sequence[int] = (64, 128),
+    activation: Activation = "gelu",
+    name: str = "encoder",
+) -> keras.Model:
+    """Makes a `residual_encoder` that ends in a grid of `channels` for each place, flattened.
 
-    For codes with a place: F is ceil(H / 2^n) · ceil(W / 2^n) · channels, n the number of filters.
+    It is for codes with a place: F is ceil(H / 2^n) · ceil(W / 2^n) · channels, n the number of
+    filters.
 
     Args:
         input_shape: (H, W, C).
         channels: int, of the last grid.
         filters: channels after each convolution of stride 2.
+        activation: of the residual blocks.
+        name: of the model.
+
+    Returns:
+        A model from x, (B, H, W, C), to features, (B, F).
 
     Example: `grid_encoder((28, 28, 1), 16)`, of 7 x 7 x 16 features.
     """
@@ -29,12 +43,28 @@ def grid_encoder(input_shape, channels, filters=(64, 128), activation="gelu", na
 
 
 def grid_decoder(
-    channels, output_shape, filters=(128, 64), activation="gelu", name="decoder", depth=1
-):
-    """The mirror of `grid_encoder`: z is a flattened grid of `channels` for each place.
+    channels: int,
+    output_shape: Sequence[int],
+    filters: Sequence[int] = (128, 64),
+    activation: Activation = "gelu",
+    name: str = "decoder",
+    depth: int = 1,
+) -> keras.Model:
+    """Makes a decoder that mirrors `grid_encoder`: z is a flattened grid of vectors.
 
     With a `depth` z has so many vectors of `channels` for each place, and the decoder begins with
     their sum, as residual quantisation wants it.
+
+    Args:
+        channels: int, of the grid.
+        output_shape: (H, W, C) that the decoder emits.
+        filters: channels after each transposed convolution of stride 2.
+        activation: of the residual blocks.
+        name: of the model.
+        depth: int, the vectors of each place.
+
+    Returns:
+        A model from z, (B, D), to the parameters of a likelihood, (B, *output_shape).
 
     Example: `grid_decoder(16, (28, 28, 1))`.
     """

@@ -1,24 +1,34 @@
 """Convolutional networks with residual blocks, for larger images."""
 
+from collections.abc import Sequence
+
 import keras
 from keras import layers
 
 from keras_vae.networks.blocks import code_input, condition_inputs, dense_layers, joined, model
 from keras_vae.networks.convolutional import crop, to_grid
 from keras_vae.networks.shapes import image_shape
+from keras_vae.typing import Activation
 
 
 def residual_encoder(
-    input_shape,
-    filters=(32, 64, 128),
-    units=(256,),
-    activation="gelu",
-    name="encoder",
-    condition_dim=None,
-):
-    """Like `conv_encoder`, with a residual block after each convolution: for larger images.
+    input_shape: Sequence[int],
+    filters: Sequence[int] = (32, 64, 128),
+    units: Sequence[int] = (256,),
+    activation: Activation = "gelu",
+    name: str = "encoder",
+    condition_dim: int | None = None,
+) -> keras.Model:
+    """Makes a `conv_encoder` with a residual block after each convolution: for larger images.
 
-    Args and example as in `conv_encoder`, with one activation for all.
+    Args:
+        input_shape, filters, units, name, condition_dim: as in `conv_encoder`.
+        activation: of every layer.
+
+    Returns:
+        A model from x, (B, H, W, C), to features, (B, F).
+
+    Example: `residual_encoder((64, 64, 3), filters=(32, 64, 128))`.
 
     Reference: He et al., Identity Mappings in Deep Residual Networks (arXiv:1603.05027).
     """
@@ -29,17 +39,24 @@ def residual_encoder(
 
 
 def residual_decoder(
-    latent_dim,
-    output_shape,
-    filters=(128, 64, 32),
-    units=(256,),
-    activation="gelu",
-    name="decoder",
-    condition_dim=None,
-):
-    """Like `conv_decoder`, with a residual block in front of each transposed convolution.
+    latent_dim: int,
+    output_shape: Sequence[int],
+    filters: Sequence[int] = (128, 64, 32),
+    units: Sequence[int] = (256,),
+    activation: Activation = "gelu",
+    name: str = "decoder",
+    condition_dim: int | None = None,
+) -> keras.Model:
+    """Makes a `conv_decoder` with a residual block in front of each transposed convolution.
 
-    Args and example as in `conv_decoder`.
+    Args:
+        latent_dim, output_shape, filters, units, name, condition_dim: as in `conv_decoder`.
+        activation: of every layer.
+
+    Returns:
+        A model from z, (B, D), to the parameters of a likelihood, (B, *output_shape).
+
+    Example: `residual_decoder(16, (64, 64, 3), filters=(128, 64, 32))`.
 
     Reference: He et al., Identity Mappings in Deep Residual Networks (arXiv:1603.05027).
     """
@@ -51,7 +68,9 @@ def residual_decoder(
     return model(inputs, condition, crop(x, height, width), name)
 
 
-def residual_down(x, filters, activation):
+def residual_down(
+    x: keras.KerasTensor, filters: Sequence[int], activation: Activation
+) -> keras.KerasTensor:
     """Halves height and width once for each of `filters`, with a residual block after each."""
     for channels in filters:
         x = layers.Conv2D(channels, 3, strides=2, padding="same")(x)
@@ -59,7 +78,9 @@ def residual_down(x, filters, activation):
     return layers.Activation(activation)(x)
 
 
-def residual_up(x, filters, channels, activation):
+def residual_up(
+    x: keras.KerasTensor, filters: Sequence[int], channels: int, activation: Activation
+) -> keras.KerasTensor:
     """Doubles height and width once for each of `filters`, with a residual block before each."""
     for number in filters:
         x = _residual_block(x, activation)

@@ -1,17 +1,25 @@
 """Convolutional and recurrent networks for sequences."""
 
 import math
+from collections.abc import Sequence
 
 import keras
 from keras import layers
 
 from keras_vae.networks.blocks import code_input, dense_layers, model
 from keras_vae.networks.shapes import sequence_shape
+from keras_vae.typing import Activation
 from keras_vae.validation import positive_integer
 
 
-def sequence_encoder(input_shape, filters=(32, 64), units=(64,), activation="gelu", name="encoder"):
-    """Convolutions of width 5 and stride 2 along the steps, Flatten, Dense.
+def sequence_encoder(
+    input_shape: Sequence[int],
+    filters: Sequence[int] = (32, 64),
+    units: Sequence[int] = (64,),
+    activation: Activation = "gelu",
+    name: str = "encoder",
+) -> keras.Model:
+    """Makes an encoder of convolutions along the steps, of width 5 and stride 2, and Dense layers.
 
     Sequences of different lengths are padded to one, with a `mask` that is 0 on what is padded:
     `fit({"x": x, "mask": mask})`. A padded step then counts for nothing, whatever it holds.
@@ -21,6 +29,10 @@ def sequence_encoder(input_shape, filters=(32, 64), units=(64,), activation="gel
         filters: channels after each convolution; each halves the steps, rounding up.
         units: widths of the dense layers behind; the last is F.
         activation: of every layer.
+        name: of the model.
+
+    Returns:
+        A model from x, (B, steps, features), to features, (B, F).
 
     Example: `sequence_encoder((64, 3))`.
     """
@@ -31,14 +43,22 @@ def sequence_encoder(input_shape, filters=(32, 64), units=(64,), activation="gel
 
 
 def sequence_decoder(
-    latent_dim, output_shape, filters=(64, 32), units=(64,), activation="gelu", name="decoder"
-):
-    """The mirror of `sequence_encoder`; steps in excess are cropped.
+    latent_dim: int,
+    output_shape: Sequence[int],
+    filters: Sequence[int] = (64, 32),
+    units: Sequence[int] = (64,),
+    activation: Activation = "gelu",
+    name: str = "decoder",
+) -> keras.Model:
+    """Makes a decoder that mirrors `sequence_encoder`; steps in excess are cropped.
 
     Args:
         latent_dim: D.
         output_shape: (steps, features) that the decoder emits.
-        filters, units, activation: as in `sequence_encoder`.
+        filters, units, activation, name: as in `sequence_encoder`.
+
+    Returns:
+        A model from z, (B, D), to the parameters of a likelihood, (B, *output_shape).
 
     Example: `sequence_decoder(4, (64, 3))`.
     """
@@ -56,15 +76,26 @@ def sequence_decoder(
     return model(inputs, [], x, name)
 
 
-def recurrent_encoder(input_shape, units=64, name="encoder", num_classes=None):
-    """The last states of a GRU that goes along the steps and of one that goes back; F is 2 units.
+def recurrent_encoder(
+    input_shape: Sequence[int],
+    units: int = 64,
+    name: str = "encoder",
+    num_classes: int | None = None,
+) -> keras.Model:
+    """Makes an encoder of a GRU that goes along the steps and one that goes back.
+
+    The features are the last states of both, so F is 2 units.
 
     Args:
         input_shape: (steps, features); padding as in `sequence_encoder`.
         units: int, of each GRU, and of the embedding.
+        name: of the model.
         num_classes: int, where x holds classes or tokens, 0 to num_classes - 1, each of which gets
             a learned vector; None for numbers. Hand tokens in as integers: a half-precision policy
             rounds large floats.
+
+    Returns:
+        A model from x, (B, steps, features), to features, (B, F).
 
     Example: `recurrent_encoder((64, 3))`.
     """
@@ -77,13 +108,19 @@ def recurrent_encoder(input_shape, units=64, name="encoder", num_classes=None):
     return model(inputs, [], layers.Bidirectional(layers.GRU(units))(x), name)
 
 
-def recurrent_decoder(latent_dim, output_shape, units=64, name="decoder"):
-    """A GRU that sees the code at each step.
+def recurrent_decoder(
+    latent_dim: int, output_shape: Sequence[int], units: int = 64, name: str = "decoder"
+) -> keras.Model:
+    """Makes a decoder of a GRU that sees the code at each step.
 
     Args:
         latent_dim: D.
         output_shape: (steps, features) that the decoder emits.
         units: int, of the GRU.
+        name: of the model.
+
+    Returns:
+        A model from z, (B, D), to the parameters of a likelihood, (B, *output_shape).
 
     Example: `recurrent_decoder(4, (64, 3))`.
     """

@@ -1,14 +1,15 @@
 """The shapes of examples and of grids, checked when a network is made."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
 from keras_vae.validation import positive_integer
 
 
-def positive_shape(shape, argument):
-    """`shape`, an integer or several, as a tuple; ValueError if it is not that of an example."""
+def positive_shape(shape: int | Sequence[int], argument: str) -> tuple[int, ...]:
+    """Returns `shape`, an integer or several, as a tuple; ValueError if it fits no example."""
     shape = tuple(np.atleast_1d(np.asarray(shape, "object")))
     if not shape:
         raise ValueError(
@@ -18,13 +19,13 @@ def positive_shape(shape, argument):
     return tuple(positive_integer(n, argument, "a length of one example's shape") for n in shape)
 
 
-def image_shape(shape, argument):
+def image_shape(shape: Sequence[int], argument: str) -> tuple[int, int, int]:
     """Returns `shape` as (height, width, channels); ValueError if it is not that of an image."""
     why = "the network is convolutional; use the dense one for other data"
     return _shape_of(shape, argument, ("height", "width", "channels"), why)
 
 
-def sequence_shape(shape, argument):
+def sequence_shape(shape: Sequence[int], argument: str) -> tuple[int, int]:
     """Returns `shape` as (steps, features); ValueError if it is not that of a sequence."""
     return _shape_of(shape, argument, ("steps", "features"), "the network goes along the steps")
 
@@ -38,6 +39,6 @@ def _shape_of(shape, argument, axes, why):
     return shape
 
 
-def grid_size(shape, filters=(64, 128)):
-    """(height, width) of the grid that `grid_encoder` ends in for examples (H, W, C)."""
+def grid_size(shape: Sequence[int], filters: Sequence[int] = (64, 128)) -> tuple[int, ...]:
+    """Returns (height, width) of the grid that `grid_encoder` ends in for examples (H, W, C)."""
     return tuple(math.ceil(n / 2 ** len(filters)) for n in shape[:2])

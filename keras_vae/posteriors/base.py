@@ -176,7 +176,7 @@ def float32(x: Tensor) -> Tensor:
 
 
 def is_several(features: Any) -> bool:
-    """Whether the encoder returned several tensors; works for their shapes, too."""
+    """Returns whether the encoder returned several tensors; works for their shapes, too."""
     if not isinstance(features, (list, tuple)):
         return False
     return not all(size is None or isinstance(size, int) for size in features)

@@ -61,8 +61,8 @@ class Categorical(Posterior):
         num_classes: int,
         temperature: Any = 0.5,
         straight_through: bool = False,
-        **kwargs,
-    ):
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.num_variables = positive_integer(num_variables, "num_variables", "how many there are")
         self.num_classes = positive_integer(num_classes, "num_classes", "those of a variable")

@@ -1,6 +1,7 @@
 """A posterior run through flows."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from keras import ops
 
@@ -47,14 +48,14 @@ class NormalizingFlow(Posterior):
         (arXiv:1606.04934).
     """
 
-    def __init__(self, base: Posterior, flows: Sequence, **kwargs):
+    def __init__(self, base: Posterior, flows: Sequence, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.base, self.flows = base, list(flows)
         self.latent_dim = base.latent_dim
 
     @property
     def invertible(self) -> bool:
-        """Whether log q(z|x) is known at any z, not only at samples."""
+        """Returns whether log q(z|x) is known at any z, not only at samples."""
         return all(flow.invertible for flow in self.flows)
 
     def build(self, features_shape: Shape) -> None:

@@ -1,5 +1,7 @@
 """Normal posteriors."""
 
+from typing import Any
+
 from keras import ops
 
 from keras_vae import normal, random
@@ -22,7 +24,7 @@ class NormalPosterior(Posterior):
         name, dtype: As for `Posterior`.
     """
 
-    def __init__(self, latent_dim: int, **kwargs):
+    def __init__(self, latent_dim: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.latent_dim = positive_integer(latent_dim, "latent_dim", "the length of the code z")
 
@@ -97,7 +99,7 @@ class DiagonalNormal(NormalPosterior):
         Kingma and Welling, Auto-Encoding Variational Bayes (arXiv:1312.6114), section 3.
     """
 
-    def __init__(self, latent_dim: int, linear: bool = True, **kwargs):
+    def __init__(self, latent_dim: int, linear: bool = True, **kwargs: Any) -> None:
         super().__init__(latent_dim, **kwargs)
         self.linear = linear
 

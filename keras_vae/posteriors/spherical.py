@@ -1,6 +1,7 @@
 """A posterior on the sphere."""
 
 import math
+from typing import Any
 
 from keras import ops
 
@@ -45,7 +46,7 @@ class VonMisesFisher(Posterior):
 
     space = latent_space.SPHERE
 
-    def __init__(self, latent_dim: int, **kwargs):
+    def __init__(self, latent_dim: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.latent_dim = positive_integer(latent_dim, "latent_dim", "the length of the code z")
         if self.latent_dim < 2:

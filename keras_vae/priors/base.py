@@ -14,6 +14,9 @@ from keras_vae.typing import Seed, Shape, Tensor
 class ReparameterizedDistribution:
     """Base class of distributions that draw by mapping standard normal noise, (N, noise_dim)."""
 
+    noise_dim: int
+    """How many standard normal numbers a sample takes."""
+
     def from_noise(self, noise: Tensor, temperature: Any = 1.0) -> Tensor:
         """Turns standard normal noise into samples, one for each row.
 

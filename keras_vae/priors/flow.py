@@ -36,7 +36,7 @@ class FlowPrior(Prior):
         Lossy Autoencoder (arXiv:1611.02731), section 3.2.
     """
 
-    def __init__(self, flows: Sequence | None = None, **kwargs):
+    def __init__(self, flows: Sequence | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.flows = [flow_chain.Coupling() for _ in range(4)] if flows is None else list(flows)
         unfit = [type(flow).__name__ for flow in self.flows if not flow.invertible]

@@ -41,7 +41,7 @@ class NormalMixture(Prior):
         "MoG".
     """
 
-    def __init__(self, num_components: int = 10, **kwargs):
+    def __init__(self, num_components: int = 10, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.num_components = positive_integer(num_components, "num_components", "how many normals")
 
@@ -118,8 +118,8 @@ class VampPrior(Prior):
         num_components: int = 500,
         low: float = 0.0,
         high: float = 1.0,
-        **kwargs,
-    ):
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.input_shape = tuple(input_shape)
         self.num_components = positive_integer(
@@ -189,7 +189,7 @@ class PosteriorMixture(ReparameterizedDistribution):
     ```
     """
 
-    def __init__(self, posterior: posteriors.NormalPosterior, q: Params):
+    def __init__(self, posterior: posteriors.NormalPosterior, q: Params) -> None:
         self.posterior, self.q = posterior, q
         self.noise_dim = posterior.latent_dim + 2
 

@@ -103,7 +103,7 @@ class DiagonalNormalDistribution(ReparameterizedDistribution):
     ```
     """
 
-    def __init__(self, mean: Tensor, log_variance: Tensor):
+    def __init__(self, mean: Tensor, log_variance: Tensor) -> None:
         self.mean, self._log_variance = mean, log_variance
         self.noise_dim = mean.shape[-1]
 
@@ -143,7 +143,7 @@ class ConditionalNormal(Prior):
         Models (NeurIPS 2015), section 4.1.
     """
 
-    def __init__(self, condition_dim: int, **kwargs):
+    def __init__(self, condition_dim: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.condition_dim = positive_integer(
             condition_dim, "condition_dim", "the length of the condition"

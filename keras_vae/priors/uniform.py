@@ -33,7 +33,7 @@ class UniformCategorical(Prior):
         Jang et al., Categorical Reparameterization with Gumbel-Softmax (arXiv:1611.01144).
     """
 
-    def __init__(self, num_classes: int, **kwargs):
+    def __init__(self, num_classes: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.num_classes = positive_integer(num_classes, "num_classes", "those of a variable")
         self.space = latent_space.LatentSpace("one-hot vectors", (self.num_classes,))

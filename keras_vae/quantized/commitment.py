@@ -1,10 +1,17 @@
 """The penalty that binds features to their codes."""
 
+from typing import TYPE_CHECKING, Any
+
 from keras import ops
 
+from keras_vae.objectives import LossTerms
 from keras_vae.part import register
 from keras_vae.penalties import Penalty
 from keras_vae.quantized.vector import VectorQuantizer
+from keras_vae.typing import ScheduledNumber, Tensor
+
+if TYPE_CHECKING:
+    from keras_vae.model import VAE
 
 
 @register
@@ -22,24 +29,24 @@ class Commitment(Penalty):
     Reference: van den Oord et al. (arXiv:1711.00937), equation 3.
     """
 
-    def __init__(self, weight=0.25, **kwargs):
+    def __init__(self, weight: ScheduledNumber = 0.25, **kwargs: Any) -> None:
         super().__init__(weight, **{"name": "commitment", **kwargs})
 
-    def check_model(self, vae):
+    def check_model(self, vae: "VAE") -> None:
         if not isinstance(vae.posterior, VectorQuantizer):
             raise ValueError(
                 "`penalties` with a Commitment must go with the posterior VectorQuantizer, whose "
                 f"features it binds. Received: posterior={type(vae.posterior).__name__}"
             )
 
-    def loss(self, terms, step):
+    def loss(self, terms: LossTerms, step: Tensor) -> Tensor:
         learning = 0.0
         if terms.posterior.decay is None:
             features = ops.stop_gradient(terms.q["features"])
             learning = self._distance(features, self._codes(terms))
         return super().loss(terms, step) + learning
 
-    def value(self, terms):
+    def value(self, terms: LossTerms) -> Tensor:
         return self._distance(terms.q["features"], ops.stop_gradient(self._codes(terms)))
 
     def _codes(self, terms):

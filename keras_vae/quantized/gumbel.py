@@ -1,12 +1,18 @@
 """A posterior of independent distributions over the codes of a learned codebook."""
 
+from typing import TYPE_CHECKING, Any
+
 import keras
 from keras import layers, ops
 
 from keras_vae.part import argmax, register
 from keras_vae.posteriors import Categorical
 from keras_vae.quantized.quantizers import Quantizer, nearest_code, rows_of
+from keras_vae.typing import Params, ScheduledNumber, Seed, Shape, Tensor
 from keras_vae.validation import positive_integer
+
+if TYPE_CHECKING:
+    from keras_vae.model import VAE
 
 
 @register
@@ -29,7 +35,8 @@ class GumbelQuantizer(Quantizer):
     Call arguments:
         features: (B, N · code_dim); a dense layer, the same at all places, makes logits of them.
 
-    Returns a dict `q` of `log_probs`, (B, N, num_codes).
+    Returns:
+        A dict `q` of `log_probs`, (B, N, num_codes).
 
     Example:
 
@@ -47,13 +54,13 @@ class GumbelQuantizer(Quantizer):
 
     def __init__(
         self,
-        num_latents,
-        num_codes=512,
-        code_dim=16,
-        temperature=0.5,
-        straight_through=False,
-        **kwargs,
-    ):
+        num_latents: int,
+        num_codes: int = 512,
+        code_dim: int = 16,
+        temperature: ScheduledNumber = 0.5,
+        straight_through: bool = False,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self._set_up(
             num_latents,
@@ -64,15 +71,15 @@ class GumbelQuantizer(Quantizer):
         self.classes = Categorical(num_latents, num_codes, temperature, straight_through)
 
     @property
-    def temperature(self):
-        """The temperature of the relaxation, which may be set while the model trains."""
+    def temperature(self) -> ScheduledNumber:
+        """Returns the temperature of the relaxation, which may be set while the model trains."""
         return self.classes.temperature
 
     @temperature.setter
-    def temperature(self, temperature):
+    def temperature(self, temperature: ScheduledNumber) -> None:
         self.classes.temperature = temperature
 
-    def build(self, features_shape):
+    def build(self, features_shape: Shape) -> None:
         super().build(features_shape)
         self.logits = layers.Dense(self.num_codes, dtype="float32")
         self.logits.build((None, self.num_latents, self.code_dim))
@@ -83,37 +90,39 @@ class GumbelQuantizer(Quantizer):
             autocast=False,
         )
 
-    def call(self, features):
+    def call(self, features: Tensor) -> Params:
         return self.classes.distribution(self.logits(super().call(features)["features"]))
 
-    def check_model(self, vae):
-        """Any objective will do: draws differ."""
+    def check_model(self, vae: "VAE") -> None:
+        """Accepts any objective, because draws differ."""
 
-    def nearest(self, features):
+    def nearest(self, features: Tensor) -> Tensor:
         return nearest_code(self.codebook, features)
 
-    def vectors(self, indices):
+    def vectors(self, indices: Tensor) -> Tensor:
         return rows_of(self.codebook, indices)
 
-    def mean(self, q):
-        """The vectors of the most probable codes, (B, D)."""
+    def mean(self, q: Params) -> Tensor:
+        """Returns the vectors of the most probable codes, (B, D)."""
         return self._mixed(self.classes.mean(q))
 
-    def sample(self, q, num_samples, seed):
-        """`num_samples` exact draws an example, (K, B, D): without a gradient to the encoder."""
+    def sample(self, q: Params, num_samples: int, seed: Seed) -> Tensor:
+        """Draws exactly, (K, B, D), without a gradient to the encoder."""
         return self._mixed(self.classes.sample(q, num_samples, seed))
 
-    def sample_and_log_prob(self, q, num_samples, seed, step=None):
-        """Draws (K, B, D), relaxed while it is trained, and their log q(z|x), (K, B)."""
+    def sample_and_log_prob(
+        self, q: Params, num_samples: int, seed: Seed, step: Tensor = None
+    ) -> tuple[Tensor, Tensor]:
+        """Draws (K, B, D), relaxed in training, and computes their log q(z|x), (K, B)."""
         weights, log_q = self.classes.sample_and_log_prob(q, num_samples, seed, step)
         return self._mixed(weights), log_q
 
-    def log_prob(self, q, z):
-        """log q(z|x) in nats, (K, B), of the codes whose vectors are in z."""
+    def log_prob(self, q: Params, z: Tensor) -> Tensor:
+        """Computes log q(z|x) in nats, (K, B), of the codes whose vectors are in z."""
         one_hot = ops.one_hot(self.indices(z), self.num_codes)
         return self.classes.log_prob(q, ops.reshape(one_hot, (*ops.shape(z)[:-1], -1)))
 
-    def update_state(self, q, weights, training, seed):
+    def update_state(self, q: Params, weights: Tensor, training: bool, seed: Seed) -> None:
         self.usage.update_state(argmax(q["log_probs"]), weights)
 
     def _mixed(self, weights):

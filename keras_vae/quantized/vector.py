@@ -1,11 +1,14 @@
 """A codebook that follows the features it stands for, or that is learned by gradient."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from keras_vae import replicas
 from keras_vae.part import register
 from keras_vae.quantized.quantizers import Quantizer, nearest_code, rows_of
+from keras_vae.typing import Params, Seed, Shape, Tensor
 from keras_vae.validation import is_number, positive_integer
 
 _PATIENCE = 3.0  # a code of the least use allowed is idle for so long with probability exp(-3)
@@ -44,7 +47,8 @@ class VectorQuantizer(Quantizer):
     Call arguments:
         features: (B, N · code_dim).
 
-    Returns a dict `q` of `features`, (B, N · depth, code_dim): what each code stands for.
+    Returns:
+        A dict `q` of `features`, (B, N · depth, code_dim): what each code stands for.
 
     Example: `keras_vae.recipes.vq_vae((28, 28, 1))`, or `recipes.rvq_vae` with a depth.
 
@@ -59,16 +63,16 @@ class VectorQuantizer(Quantizer):
 
     def __init__(
         self,
-        num_latents,
-        num_codes=512,
-        code_dim=16,
-        decay=0.99,
-        restart=0.1,
-        gradient="straight_through",
-        depth=1,
-        rate_multiple=10.0,
-        **kwargs,
-    ):
+        num_latents: int,
+        num_codes: int = 512,
+        code_dim: int = 16,
+        decay: float | None = 0.99,
+        restart: float = 0.1,
+        gradient: str = "straight_through",
+        depth: int = 1,
+        rate_multiple: float = 10.0,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.depth = positive_integer(depth, "depth", "how many codes stand for one feature")
         self._set_up(
@@ -94,7 +98,7 @@ class VectorQuantizer(Quantizer):
         self.decay, self.restart, self.gradient = decay, restart, gradient
         self.rate_multiple = rate_multiple
 
-    def build(self, features_shape):
+    def build(self, features_shape: Shape) -> None:
         super().build(features_shape)
         shape, spread = (self.depth * self.num_codes, self.code_dim), 1.0 / self.num_codes
         uniform = keras.initializers.RandomUniform(-spread, spread)
@@ -110,8 +114,8 @@ class VectorQuantizer(Quantizer):
             )
 
     @property
-    def codebook(self):
-        """All codes, (depth · num_codes, code_dim).
+    def codebook(self) -> Tensor:
+        """Returns all codes, (depth · num_codes, code_dim).
 
         A learned codebook is the sum of `start`, which restarts assign, and of a multiple of
         `change`, which the optimizer moves: on JAX a training step keeps only the optimizer's
@@ -123,7 +127,7 @@ class VectorQuantizer(Quantizer):
         further = ops.stop_gradient((self.rate_multiple - 1.0) * self.change)
         return self.start + self.change + further
 
-    def call(self, features):
+    def call(self, features: Tensor) -> Params:
         left, parts = super().call(features)["features"], []
         for codes in self._codebooks():
             parts.append(left)
@@ -131,18 +135,18 @@ class VectorQuantizer(Quantizer):
         parts = ops.stack(parts, axis=2)
         return {"features": ops.reshape(parts, (-1, self.length, self.code_dim))}
 
-    def nearest(self, features):
+    def nearest(self, features: Tensor) -> Tensor:
         parts = ops.reshape(features, (-1, self.depth, self.code_dim))
         found = [nearest_code(codes, parts[:, i]) for i, codes in enumerate(self._codebooks())]
         return ops.reshape(ops.stack(found, axis=1), ops.shape(features)[:-1])
 
-    def vectors(self, indices):
+    def vectors(self, indices: Tensor) -> Tensor:
         first = ops.arange(self.depth, dtype=indices.dtype) * self.num_codes
         rows = ops.reshape(ops.reshape(indices, (-1, self.depth)) + first, ops.shape(indices))
         return rows_of(self.codebook, rows)
 
-    def straight(self, features, codes):
-        """`codes`, whose sums over the depth have the gradient of the features."""
+    def straight(self, features: Tensor, codes: Tensor) -> Tensor:
+        """Returns `codes`, whose sums over the depth have the gradient of the features."""
         shape = (-1, self.num_latents, self.depth, self.code_dim)
         features, parts = ops.reshape(features, shape)[:, :, 0], ops.reshape(codes, shape)
         if self.gradient == "rotation":
@@ -150,8 +154,8 @@ class VectorQuantizer(Quantizer):
         change = (features - ops.stop_gradient(features)) / self.depth  # 0, but for its gradient
         return self._flat(ops.stop_gradient(parts) + change[:, :, None])
 
-    def learn(self, features, weights, seed):
-        """Each codebook from what those before it, as they now are, leave over."""
+    def learn(self, features: Tensor, weights: Tensor, seed: Seed) -> None:
+        """Moves each codebook by what those before it, as they now are, leave over."""
         shape = (self.depth, self.num_codes)
         counts, idle_times = (ops.unstack(ops.reshape(v, shape)) for v in (self.count, self.idle))
         left = ops.stop_gradient(ops.reshape(features, (-1, self.depth, self.code_dim))[:, 0])
@@ -216,8 +220,8 @@ def _drawn(weights, chance):
     return ops.minimum(places, ops.shape(ends)[0] - 1)
 
 
-def rotated(features, codes):
-    """`codes`, as features turned and scaled by a constant rotation and length: its gradient."""
+def rotated(features: Tensor, codes: Tensor) -> Tensor:
+    """Returns `codes` with the gradient of features that a constant rotates and scales to them."""
     norm, target = _length(features), _length(codes)
     e, c = ops.stop_gradient(features / norm), ops.stop_gradient(codes / target)
     r = ops.stop_gradient((e + c) / _length(e + c))

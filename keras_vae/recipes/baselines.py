@@ -1,14 +1,23 @@
 """Models to compare with."""
 
+from collections.abc import Sequence
+from typing import Any
+
 from keras_vae import likelihoods, networks, objectives
 from keras_vae.model import VAE
 from keras_vae.recipes.fitting import shapes
+from keras_vae.typing import ScheduledNumber
 
 
 def tutorial_vae(
-    input_shape=(28, 28, 1), latent_dim=2, likelihood=None, beta=1.0, seed=None, **parts
-):
-    """The small convolutional VAE of many tutorials: the baseline to beat.
+    input_shape: Sequence[int] = (28, 28, 1),
+    latent_dim: int = 2,
+    likelihood: likelihoods.Likelihood | None = None,
+    beta: ScheduledNumber = 1.0,
+    seed: int | None = None,
+    **parts: Any,
+) -> VAE:
+    """Makes the small convolutional VAE of many tutorials: the baseline to beat.
 
     Convolutions of 32 and 64 channels and a linear Dense layer of 16; a Dense layer of 7 x 7 x 64
     and transposed convolutions of 64, 32 and 1 channels.
@@ -16,6 +25,9 @@ def tutorial_vae(
     Args:
         input_shape: (H, W, C).
         latent_dim, likelihood, beta, seed, parts: as for `vae`.
+
+    Returns:
+        The model, not compiled.
 
     Example: `recipes.tutorial_vae()`.
     """
@@ -30,8 +42,10 @@ def tutorial_vae(
     )
 
 
-def linear_vae(input_shape, latent_dim=2, seed=None, **parts):
-    """Linear encoder and decoder, normal likelihood with one learned scale: probabilistic PCA.
+def linear_vae(
+    input_shape: int | Sequence[int], latent_dim: int = 2, seed: int | None = None, **parts: Any
+) -> VAE:
+    """Makes a linear VAE, with a normal likelihood of one learned scale: probabilistic PCA.
 
     Its best ELBO is the log-likelihood of probabilistic PCA, which has a closed form.
 
@@ -40,6 +54,9 @@ def linear_vae(input_shape, latent_dim=2, seed=None, **parts):
         latent_dim: int, D.
         seed: int, of the noise.
         parts: other arguments of `VAE`.
+
+    Returns:
+        The model, not compiled.
 
     Example: `recipes.linear_vae((28, 28, 1), latent_dim=10)`.
 

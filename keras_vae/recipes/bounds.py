@@ -1,12 +1,24 @@
 """What is minimised varies: the ELBO and other bounds, and penalties."""
 
+from collections.abc import Sequence
+from typing import Any
+
 from keras_vae import adversarial, likelihoods, networks, objectives, penalties
 from keras_vae import schedules as ramps
+from keras_vae.model import VAE
 from keras_vae.recipes.fitting import compose, fitting_networks
+from keras_vae.typing import ScheduledNumber
 
 
-def vae(input_shape, latent_dim=2, likelihood=None, beta=1.0, seed=None, **parts):
-    """A VAE with networks chosen to fit the shape of the data; with `beta` not 1, a beta-VAE.
+def vae(
+    input_shape: int | Sequence[int],
+    latent_dim: int = 2,
+    likelihood: likelihoods.Likelihood | None = None,
+    beta: ScheduledNumber = 1.0,
+    seed: int | None = None,
+    **parts: Any,
+) -> VAE:
+    """Makes a VAE with networks chosen to fit the shape of the data; with `beta` not 1, a beta-VAE.
 
     Args:
         input_shape: shape of an example: (H, W, C) or (F,).
@@ -15,6 +27,9 @@ def vae(input_shape, latent_dim=2, likelihood=None, beta=1.0, seed=None, **parts
         beta: weight of the KL, a number or a schedule.
         seed: int, of the noise.
         parts: other arguments of `VAE`.
+
+    Returns:
+        The model, not compiled.
 
     Example: `recipes.vae((28, 28, 1), latent_dim=16)`.
 
@@ -26,11 +41,25 @@ def vae(input_shape, latent_dim=2, likelihood=None, beta=1.0, seed=None, **parts
 
 
 def annealed_vae(
-    input_shape, latent_dim=10, likelihood=None, gamma=1000.0, capacity=25.0, steps=100_000, **parts
-):
-    """beta-VAE whose KL is held at a capacity that rises from 0 nats.
+    input_shape: int | Sequence[int],
+    latent_dim: int = 10,
+    likelihood: likelihoods.Likelihood | None = None,
+    gamma: ScheduledNumber = 1000.0,
+    capacity: float = 25.0,
+    steps: int = 100_000,
+    **parts: Any,
+) -> VAE:
+    """Makes a beta-VAE whose KL is held at a capacity that rises from 0 nats.
 
-    Args: gamma: the weight; capacity: nats at the end; steps: of the optimizer until then.
+    Args:
+        input_shape, latent_dim, likelihood: as for `vae`.
+        gamma: weight of the KL's distance from the capacity.
+        capacity: nats at the end.
+        steps: int, of the optimizer until then.
+        parts: other arguments of `VAE`.
+
+    Returns:
+        The model, not compiled.
 
     Example: `recipes.annealed_vae((64, 64, 1), capacity=25.0, steps=20_000)`.
 
@@ -41,10 +70,24 @@ def annealed_vae(
     return compose(input_shape, latent_dim, likelihood, objective=objective, **parts)
 
 
-def beta_tc_vae(input_shape, dataset_size, latent_dim=10, likelihood=None, beta=6.0, **parts):
-    """VAE with the total correlation of its codes weighted by `beta`.
+def beta_tc_vae(
+    input_shape: int | Sequence[int],
+    dataset_size: int,
+    latent_dim: int = 10,
+    likelihood: likelihoods.Likelihood | None = None,
+    beta: float = 6.0,
+    **parts: Any,
+) -> VAE:
+    """Makes a VAE with the total correlation of its codes weighted by `beta`.
 
-    Args: dataset_size: the number of training examples; beta: a number.
+    Args:
+        input_shape, latent_dim, likelihood: as for `vae`.
+        dataset_size: int, the number of training examples.
+        beta: number, the weight of the total correlation.
+        parts: other arguments of `VAE`.
+
+    Returns:
+        The model, not compiled.
 
     Example: `recipes.beta_tc_vae((64, 64, 1), dataset_size=len(x))`.
 
@@ -54,10 +97,23 @@ def beta_tc_vae(input_shape, dataset_size, latent_dim=10, likelihood=None, beta=
     return compose(input_shape, latent_dim, likelihood, penalties=[penalty], **parts)
 
 
-def dip_vae(input_shape, latent_dim=10, likelihood=None, weight=10.0, kind="II", **parts):
-    """VAE whose codes have a covariance near the identity.
+def dip_vae(
+    input_shape: int | Sequence[int],
+    latent_dim: int = 10,
+    likelihood: likelihoods.Likelihood | None = None,
+    weight: ScheduledNumber = 10.0,
+    kind: str = "II",
+    **parts: Any,
+) -> VAE:
+    """Makes a VAE whose codes have a covariance near the identity.
 
-    Args: weight, kind: of `penalties.DIP`.
+    Args:
+        input_shape, latent_dim, likelihood: as for `vae`.
+        weight, kind: as for `penalties.DIP`.
+        parts: other arguments of `VAE`.
+
+    Returns:
+        The model, not compiled.
 
     Example: `recipes.dip_vae((64, 64, 1), kind="I")`.
 
@@ -68,8 +124,24 @@ def dip_vae(input_shape, latent_dim=10, likelihood=None, weight=10.0, kind="II",
     return compose(input_shape, latent_dim, likelihood, penalties=[penalty], **parts)
 
 
-def info_vae(input_shape, latent_dim=2, likelihood=None, alpha=0.5, weight=100.0, **parts):
-    """VAE with (1 - alpha) · KL and `weight` = alpha + lambda - 1 times the MMD to the prior.
+def info_vae(
+    input_shape: int | Sequence[int],
+    latent_dim: int = 2,
+    likelihood: likelihoods.Likelihood | None = None,
+    alpha: float = 0.5,
+    weight: ScheduledNumber = 100.0,
+    **parts: Any,
+) -> VAE:
+    """Makes a VAE with (1 - alpha) · KL and `weight` times the MMD to the prior.
+
+    Args:
+        input_shape, latent_dim, likelihood: as for `vae`.
+        alpha: number, what is taken from the weight of the KL.
+        weight: of the MMD, the paper's alpha + lambda - 1.
+        parts: other arguments of `VAE`.
+
+    Returns:
+        The model, not compiled.
 
     Example: `recipes.info_vae((28, 28, 1), latent_dim=8)`.
 
@@ -80,10 +152,24 @@ def info_vae(input_shape, latent_dim=2, likelihood=None, alpha=0.5, weight=100.0
     return compose(input_shape, latent_dim, likelihood, objective=objective, **parts)
 
 
-def wae_mmd(input_shape, latent_dim=8, likelihood=None, weight=1000.0, **parts):
-    """Wasserstein autoencoder: reconstruction and MMD to the prior, no KL.
+def wae_mmd(
+    input_shape: int | Sequence[int],
+    latent_dim: int = 8,
+    likelihood: likelihoods.Likelihood | None = None,
+    weight: ScheduledNumber = 1000.0,
+    **parts: Any,
+) -> VAE:
+    """Makes a Wasserstein autoencoder: reconstruction and MMD to the prior, no KL.
 
     Its `kl_loss` is logged and not trained.
+
+    Args:
+        input_shape, latent_dim, likelihood: as for `vae`.
+        weight: of the MMD.
+        parts: other arguments of `VAE`.
+
+    Returns:
+        The model, not compiled.
 
     Example: `recipes.wae_mmd((28, 28, 1))`.
 
@@ -94,8 +180,22 @@ def wae_mmd(input_shape, latent_dim=8, likelihood=None, weight=1000.0, **parts):
     return compose(input_shape, latent_dim, likelihood, objective=objective, **parts)
 
 
-def factor_vae(input_shape, latent_dim=10, likelihood=None, weight=10.0, **parts):
-    """FactorVAE: the total correlation of the codes, from a discriminator, weighted by `weight`.
+def factor_vae(
+    input_shape: int | Sequence[int],
+    latent_dim: int = 10,
+    likelihood: likelihoods.Likelihood | None = None,
+    weight: ScheduledNumber = 10.0,
+    **parts: Any,
+) -> adversarial.AdversarialVAE:
+    """Makes a FactorVAE: a discriminator tells the total correlation, weighted by `weight`.
+
+    Args:
+        input_shape, latent_dim, likelihood: as for `vae`.
+        weight: of the total correlation.
+        parts: other arguments of `AdversarialVAE`.
+
+    Returns:
+        The model, not compiled.
 
     Example: `recipes.factor_vae((64, 64, 1), weight=35.0)`.
 
@@ -103,14 +203,28 @@ def factor_vae(input_shape, latent_dim=10, likelihood=None, weight=10.0, **parts
     """
     judge = networks.discriminator(latent_dim)
     parts = {"penalties": [adversarial.TotalCorrelationAdversary(judge, weight)], **parts}
-    pair = fitting_networks(input_shape, latent_dim, likelihood)
-    return adversarial.AdversarialVAE(*pair, likelihood=likelihood, **parts)
+    encoder, decoder = fitting_networks(input_shape, latent_dim, likelihood)
+    return adversarial.AdversarialVAE(encoder, decoder, likelihood=likelihood, **parts)
 
 
-def wae_gan(input_shape, latent_dim=8, likelihood=None, weight=10.0, **parts):
-    """Adversarial autoencoder: reconstruction and a discriminator of codes and prior, no KL.
+def wae_gan(
+    input_shape: int | Sequence[int],
+    latent_dim: int = 8,
+    likelihood: likelihoods.Likelihood | None = None,
+    weight: ScheduledNumber = 10.0,
+    **parts: Any,
+) -> adversarial.AdversarialVAE:
+    """Makes an adversarial autoencoder: a discriminator of codes and prior in place of the KL.
 
     Its `kl_loss` is logged and not trained.
+
+    Args:
+        input_shape, latent_dim, likelihood: as for `vae`.
+        weight: of the adversarial penalty.
+        parts: other arguments of `AdversarialVAE`.
+
+    Returns:
+        The model, not compiled.
 
     Example: `recipes.wae_gan((28, 28, 1))`.
 
@@ -120,12 +234,19 @@ def wae_gan(input_shape, latent_dim=8, likelihood=None, weight=10.0, **parts):
     judge = networks.discriminator(latent_dim)
     parts = {"penalties": [adversarial.PriorAdversary(judge, weight)], **parts}
     parts = {"objective": objectives.ELBO(beta=0.0), **parts}
-    pair = fitting_networks(input_shape, latent_dim, likelihood)
-    return adversarial.AdversarialVAE(*pair, likelihood=likelihood, **parts)
+    encoder, decoder = fitting_networks(input_shape, latent_dim, likelihood)
+    return adversarial.AdversarialVAE(encoder, decoder, likelihood=likelihood, **parts)
 
 
-def sigma_vae(input_shape, latent_dim=8, **parts):
-    """VAE with a normal likelihood of the best single scale: squared error without a weight.
+def sigma_vae(input_shape: int | Sequence[int], latent_dim: int = 8, **parts: Any) -> VAE:
+    """Makes a VAE with a normal likelihood of the best scale: squared error without a weight.
+
+    Args:
+        input_shape, latent_dim: as for `vae`.
+        parts: other arguments of `VAE`.
+
+    Returns:
+        The model, not compiled.
 
     Example: `recipes.sigma_vae((28, 28, 1))`.
 
@@ -135,8 +256,23 @@ def sigma_vae(input_shape, latent_dim=8, **parts):
     return compose(input_shape, latent_dim, likelihoods.Normal(scale="optimal"), **parts)
 
 
-def iwae(input_shape, latent_dim=2, likelihood=None, num_samples=5, gradient="standard", **parts):
-    """VAE trained on the importance-weighted bound; `gradient="doubly_reparameterized"` for DReG.
+def iwae(
+    input_shape: int | Sequence[int],
+    latent_dim: int = 2,
+    likelihood: likelihoods.Likelihood | None = None,
+    num_samples: int = 5,
+    gradient: str = "standard",
+    **parts: Any,
+) -> VAE:
+    """Makes a VAE of the importance-weighted bound; `gradient="doubly_reparameterized"` for DReG.
+
+    Args:
+        input_shape, latent_dim, likelihood: as for `vae`.
+        num_samples, gradient: as for `objectives.IWAE`.
+        parts: other arguments of `VAE`.
+
+    Returns:
+        The model, not compiled.
 
     Example: `recipes.iwae((28, 28, 1), latent_dim=16, num_samples=8)`.
 
@@ -147,10 +283,24 @@ def iwae(input_shape, latent_dim=2, likelihood=None, num_samples=5, gradient="st
     return compose(input_shape, latent_dim, likelihood, objective=objective, **parts)
 
 
-def miwae(input_shape, latent_dim=8, likelihood=None, num_samples=20, **parts):
-    """IWAE for tables with missing entries: `fit({"x": x, "mask": mask})`, then `impute`.
+def miwae(
+    input_shape: int | Sequence[int],
+    latent_dim: int = 8,
+    likelihood: likelihoods.Likelihood | None = None,
+    num_samples: int = 20,
+    **parts: Any,
+) -> VAE:
+    """Makes an IWAE for tables with missing entries: `fit({"x": x, "mask": mask})`, `impute`.
 
     The likelihood is by default `Normal(scale="per_feature")`, for standardised columns.
+
+    Args:
+        input_shape, latent_dim, likelihood: as for `vae`, but for the default likelihood.
+        num_samples: int, draws for each example.
+        parts: other arguments of `VAE`.
+
+    Returns:
+        The model, not compiled.
 
     Example: `recipes.miwae((30,))`.
 

@@ -1,13 +1,31 @@
 """Codes vary: priors, posteriors, conditions."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 
-from keras_vae import flows, networks, posteriors, priors
+from keras_vae import flows, likelihoods, networks, posteriors, priors
+from keras_vae.model import VAE
 from keras_vae.recipes.fitting import compose
 
 
-def vamp_vae(input_shape, latent_dim=8, likelihood=None, num_components=500, **parts):
-    """VAE with the VampPrior, for x in [0, 1].
+def vamp_vae(
+    input_shape: int | Sequence[int],
+    latent_dim: int = 8,
+    likelihood: likelihoods.Likelihood | None = None,
+    num_components: int = 500,
+    **parts: Any,
+) -> VAE:
+    """Makes a VAE with the VampPrior, for x in [0, 1].
+
+    Args:
+        input_shape, latent_dim, likelihood: as for `vae`.
+        num_components: int, pseudo-inputs.
+        parts: other arguments of `VAE`.
+
+    Returns:
+        The model, not compiled.
 
     Example: `recipes.vamp_vae((28, 28, 1), latent_dim=40)`.
 
@@ -17,8 +35,22 @@ def vamp_vae(input_shape, latent_dim=8, likelihood=None, num_components=500, **p
     return compose(input_shape, latent_dim, likelihood, prior=prior, **parts)
 
 
-def mixture_vae(input_shape, latent_dim=8, likelihood=None, num_components=10, **parts):
-    """VAE with a learned mixture of normals as prior.
+def mixture_vae(
+    input_shape: int | Sequence[int],
+    latent_dim: int = 8,
+    likelihood: likelihoods.Likelihood | None = None,
+    num_components: int = 10,
+    **parts: Any,
+) -> VAE:
+    """Makes a VAE with a learned mixture of normals as prior.
+
+    Args:
+        input_shape, latent_dim, likelihood: as for `vae`.
+        num_components: int, normals.
+        parts: other arguments of `VAE`.
+
+    Returns:
+        The model, not compiled.
 
     Example: `recipes.mixture_vae((28, 28, 1), num_components=20)`.
 
@@ -29,8 +61,22 @@ def mixture_vae(input_shape, latent_dim=8, likelihood=None, num_components=10, *
     return compose(input_shape, latent_dim, likelihood, prior=prior, **parts)
 
 
-def flow_prior_vae(input_shape, latent_dim=8, likelihood=None, num_flows=4, **parts):
-    """VAE with a RealNVP as prior.
+def flow_prior_vae(
+    input_shape: int | Sequence[int],
+    latent_dim: int = 8,
+    likelihood: likelihoods.Likelihood | None = None,
+    num_flows: int = 4,
+    **parts: Any,
+) -> VAE:
+    """Makes a VAE with a RealNVP as prior.
+
+    Args:
+        input_shape, latent_dim, likelihood: as for `vae`.
+        num_flows: int, coupling layers.
+        parts: other arguments of `VAE`.
+
+    Returns:
+        The model, not compiled.
 
     Example: `recipes.flow_prior_vae((28, 28, 1))`.
 
@@ -40,8 +86,22 @@ def flow_prior_vae(input_shape, latent_dim=8, likelihood=None, num_flows=4, **pa
     return compose(input_shape, latent_dim, likelihood, prior=prior, **parts)
 
 
-def iaf_vae(input_shape, latent_dim=8, likelihood=None, num_flows=2, **parts):
-    """VAE whose posterior is a normal run through inverse autoregressive flows.
+def iaf_vae(
+    input_shape: int | Sequence[int],
+    latent_dim: int = 8,
+    likelihood: likelihoods.Likelihood | None = None,
+    num_flows: int = 2,
+    **parts: Any,
+) -> VAE:
+    """Makes a VAE whose posterior is a normal run through inverse autoregressive flows.
+
+    Args:
+        input_shape, latent_dim, likelihood: as for `vae`.
+        num_flows: int, autoregressive flows.
+        parts: other arguments of `VAE`.
+
+    Returns:
+        The model, not compiled.
 
     Example: `recipes.iaf_vae((28, 28, 1))`.
 
@@ -53,8 +113,22 @@ def iaf_vae(input_shape, latent_dim=8, likelihood=None, num_flows=2, **parts):
     return compose(input_shape, latent_dim, likelihood, posterior=posterior, **parts)
 
 
-def planar_vae(input_shape, latent_dim=8, likelihood=None, num_flows=4, **parts):
-    """VAE whose posterior is a normal run through planar flows.
+def planar_vae(
+    input_shape: int | Sequence[int],
+    latent_dim: int = 8,
+    likelihood: likelihoods.Likelihood | None = None,
+    num_flows: int = 4,
+    **parts: Any,
+) -> VAE:
+    """Makes a VAE whose posterior is a normal run through planar flows.
+
+    Args:
+        input_shape, latent_dim, likelihood: as for `vae`.
+        num_flows: int, planar flows.
+        parts: other arguments of `VAE`.
+
+    Returns:
+        The model, not compiled.
 
     Example: `recipes.planar_vae((28, 28, 1), num_flows=10)`.
 
@@ -66,8 +140,23 @@ def planar_vae(input_shape, latent_dim=8, likelihood=None, num_flows=4, **parts)
     return compose(input_shape, latent_dim, likelihood, posterior=posterior, **parts)
 
 
-def categorical_vae(input_shape, num_variables=20, num_classes=10, likelihood=None, **parts):
-    """VAE with codes of classes, by Gumbel-softmax with a falling temperature.
+def categorical_vae(
+    input_shape: int | Sequence[int],
+    num_variables: int = 20,
+    num_classes: int = 10,
+    likelihood: likelihoods.Likelihood | None = None,
+    **parts: Any,
+) -> VAE:
+    """Makes a VAE with codes of classes, by Gumbel-softmax with a falling temperature.
+
+    Args:
+        input_shape, likelihood: as for `vae`.
+        num_variables: int, variables of a code.
+        num_classes: int, classes of each variable.
+        parts: other arguments of `VAE`.
+
+    Returns:
+        The model, not compiled.
 
     Example: `recipes.categorical_vae((28, 28, 1))`.
 
@@ -78,10 +167,23 @@ def categorical_vae(input_shape, num_variables=20, num_classes=10, likelihood=No
     return compose(input_shape, posterior.latent_dim, likelihood, posterior=posterior, **parts)
 
 
-def hyperspherical_vae(input_shape, latent_dim=3, likelihood=None, **parts):
-    """VAE with codes on the unit sphere.
+def hyperspherical_vae(
+    input_shape: int | Sequence[int],
+    latent_dim: int = 3,
+    likelihood: likelihoods.Likelihood | None = None,
+    **parts: Any,
+) -> VAE:
+    """Makes a VAE with codes on the unit sphere.
 
     Train it gently: with Adam at 2e-3 it collapses on Fashion-MNIST, at 5e-4 it learns.
+
+    Args:
+        input_shape, likelihood: as for `vae`.
+        latent_dim: int, D; the sphere is that in D dimensions.
+        parts: other arguments of `VAE`.
+
+    Returns:
+        The model, not compiled.
 
     Example: `recipes.hyperspherical_vae((28, 28, 1), latent_dim=6)`.
 
@@ -91,12 +193,24 @@ def hyperspherical_vae(input_shape, latent_dim=3, likelihood=None, **parts):
     return compose(input_shape, latent_dim, likelihood, posterior=posterior, **parts)
 
 
-def conditional_vae(input_shape, condition_dim, latent_dim=2, likelihood=None, **parts):
-    """VAE whose encoder, decoder and prior know a condition, such as the class.
+def conditional_vae(
+    input_shape: int | Sequence[int],
+    condition_dim: int,
+    latent_dim: int = 2,
+    likelihood: likelihoods.Likelihood | None = None,
+    **parts: Any,
+) -> VAE:
+    """Makes a VAE whose encoder, decoder and prior know a condition, such as the class.
 
     Train with `fit({"x": x, "condition": classes})`; then `generate(8, condition=3)`.
 
-    Args: condition_dim: length of the vectors, or the number of classes.
+    Args:
+        input_shape, latent_dim, likelihood: as for `vae`.
+        condition_dim: length of the vectors, or the number of classes.
+        parts: other arguments of `VAE`.
+
+    Returns:
+        The model, not compiled.
 
     Example: `recipes.conditional_vae((28, 28, 1), condition_dim=10)`.
 

@@ -1,6 +1,10 @@
 """Codes on grids, and ladders of codes."""
 
 import math
+from collections.abc import Sequence
+from typing import Any
+
+import keras
 
 from keras_vae import (
     hierarchical,
@@ -13,19 +17,20 @@ from keras_vae import (
 )
 from keras_vae.model import VAE
 from keras_vae.recipes.fitting import shapes
+from keras_vae.typing import ScheduledNumber
 
 
 def vq_vae(
-    input_shape,
-    num_codes=512,
-    code_dim=16,
-    likelihood=None,
-    filters=(64, 128),
-    commitment=0.25,
-    posterior=None,
-    **parts,
-):
-    """VQ-VAE: a grid of codes from a learned codebook.
+    input_shape: Sequence[int],
+    num_codes: int = 512,
+    code_dim: int = 16,
+    likelihood: likelihoods.Likelihood | None = None,
+    filters: Sequence[int] = (64, 128),
+    commitment: ScheduledNumber = 0.25,
+    posterior: quantized.Quantizer | None = None,
+    **parts: Any,
+) -> VAE:
+    """Makes a VQ-VAE: a grid of codes from a learned codebook.
 
     Args:
         input_shape: (H, W, C).
@@ -34,6 +39,10 @@ def vq_vae(
         commitment: weight that pulls features to their codes.
         posterior: another quantiser for the grid, such as
             `quantized.VectorQuantizer(49, gradient="rotation")`.
+        parts: other arguments of `VAE`.
+
+    Returns:
+        The model, not compiled.
 
     Example:
 
@@ -65,12 +74,25 @@ def vq_vae(
     )
 
 
-def rvq_vae(input_shape, depth=4, num_codes=512, code_dim=16, filters=(64, 128), **parts):
-    """VQ-VAE with `depth` codes a place, each for what the ones before it leave over.
+def rvq_vae(
+    input_shape: Sequence[int],
+    depth: int = 4,
+    num_codes: int = 512,
+    code_dim: int = 16,
+    filters: Sequence[int] = (64, 128),
+    **parts: Any,
+) -> VAE:
+    """Makes a VQ-VAE with `depth` codes a place, each for what the ones before it leave over.
 
     Its prior is over places · depth codes: `quantized.AutoregressiveCodes(49 * 4, 512)`.
 
-    Args: as for `vq_vae`; depth: int.
+    Args:
+        input_shape, num_codes, code_dim, filters: as for `vq_vae`.
+        depth: int, codes for each place.
+        parts: other arguments of `vq_vae`.
+
+    Returns:
+        The model, not compiled.
 
     Example: `recipes.rvq_vae((28, 28, 1), depth=4)`.
 
@@ -83,8 +105,22 @@ def rvq_vae(input_shape, depth=4, num_codes=512, code_dim=16, filters=(64, 128),
     return vq_vae(shape, filters=filters, **{"posterior": posterior, **parts})
 
 
-def fsq_vae(input_shape, levels=(8, 8, 8), likelihood=None, filters=(64, 128), **parts):
-    """VAE of a grid of codes by rounding: no codebook that could collapse.
+def fsq_vae(
+    input_shape: Sequence[int],
+    levels: Sequence[int] = (8, 8, 8),
+    likelihood: likelihoods.Likelihood | None = None,
+    filters: Sequence[int] = (64, 128),
+    **parts: Any,
+) -> VAE:
+    """Makes a VAE of a grid of codes by rounding: no codebook that could collapse.
+
+    Args:
+        input_shape, likelihood, filters: as for `vq_vae`.
+        levels: as for `quantized.FiniteScalarQuantizer`.
+        parts: other arguments of `vq_vae`.
+
+    Returns:
+        The model, not compiled.
 
     Example: `recipes.fsq_vae((28, 28, 1))`.
 
@@ -97,9 +133,15 @@ def fsq_vae(input_shape, levels=(8, 8, 8), likelihood=None, filters=(64, 128), *
 
 
 def kl_autoencoder(
-    input_shape, channels=4, beta=1e-6, likelihood=None, filters=(64, 128), network=None, **parts
-):
-    """Autoencoder with a small KL and a grid of latents: what latent diffusion models begin with.
+    input_shape: Sequence[int],
+    channels: int = 4,
+    beta: ScheduledNumber = 1e-6,
+    likelihood: likelihoods.Likelihood | None = None,
+    filters: Sequence[int] = (64, 128),
+    network: keras.Model | None = None,
+    **parts: Any,
+) -> VAE:
+    """Makes an autoencoder with a small KL and a grid of latents, as latent diffusion begins with.
 
     Args:
         input_shape: (H, W, C).
@@ -108,6 +150,10 @@ def kl_autoencoder(
         likelihood: by default `Laplace(scale="shared")`.
         filters: channels of the encoder, each halving height and width.
         network: of the penalty `Perceptual`, or None.
+        parts: other arguments of `VAE`.
+
+    Returns:
+        The model, not compiled.
 
     Example: `recipes.kl_autoencoder((64, 64, 3), filters=(64, 128, 256))`.
 
@@ -128,10 +174,23 @@ def kl_autoencoder(
     )
 
 
-def ladder_vae(input_shape, latent_dims=(16, 32), width=256, likelihood=None, **parts):
-    """Ladder VAE with groups of latent vectors, the first at the top; by default two.
+def ladder_vae(
+    input_shape: int | Sequence[int],
+    latent_dims: Sequence[int] = (16, 32),
+    width: int = 256,
+    likelihood: likelihoods.Likelihood | None = None,
+    **parts: Any,
+) -> hierarchical.HierarchicalVAE:
+    """Makes a ladder VAE with groups of latent vectors, the first at the top; by default two.
 
-    Args: latent_dims: the length of each group; width: of all layers.
+    Args:
+        input_shape, likelihood: as for `vae`.
+        latent_dims: the length of each group.
+        width: of all layers.
+        parts: other arguments of `HierarchicalVAE`.
+
+    Returns:
+        The model, not compiled.
 
     Example: `recipes.ladder_vae((28, 28, 1))`.
 
@@ -141,9 +200,15 @@ def ladder_vae(input_shape, latent_dims=(16, 32), width=256, likelihood=None, **
 
 
 def deep_ladder_vae(
-    input_shape, num_groups=12, channels=2, width=32, likelihood=None, num_scales=3, **parts
-):
-    """Ladder VAE with many groups of grids, on scales that double from the top down.
+    input_shape: Sequence[int],
+    num_groups: int = 12,
+    channels: int = 2,
+    width: int = 32,
+    likelihood: likelihoods.Likelihood | None = None,
+    num_scales: int = 3,
+    **parts: Any,
+) -> hierarchical.HierarchicalVAE:
+    """Makes a ladder VAE with many groups of grids, on scales that double from the top down.
 
     Args:
         input_shape: (H, W, C).
@@ -151,6 +216,11 @@ def deep_ladder_vae(
         channels: int, of each group.
         width: channels of all layers.
         num_scales: int; the last has half the height and width of x.
+        likelihood: as for `vae`.
+        parts: other arguments of `HierarchicalVAE`.
+
+    Returns:
+        The model, not compiled.
 
     Example: `recipes.deep_ladder_vae((28, 28, 1), num_groups=12)`.
 

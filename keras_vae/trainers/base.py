@@ -1,8 +1,11 @@
 """What a model asks of its trainer, with the answers of Keras' own: enough for torch."""
 
 import contextlib
+from typing import Any
 
 import keras
+
+from keras_vae.typing import Tensor
 
 
 class BaseTrainer(keras.Model):
@@ -13,34 +16,60 @@ class BaseTrainer(keras.Model):
     `iteration_snapshot`, a metric of the optimizer's step as the epoch began.
     """
 
-    strategy = None
-    """The `tf.distribute` strategy in whose scope the model was made, or None."""
-    is_chief = True
-    """Whether this process is the one that writes files: the only one, or the chief worker."""
+    @property
+    def strategy(self) -> Any:
+        """Returns the `tf.distribute` strategy in whose scope the model was made, or None."""
+        return None
 
-    def batch_shapes(self):
-        """Symbolic x, y and sample_weight for a built model, or None where no metrics need them."""
+    @property
+    def is_chief(self) -> bool:
+        """Returns whether this process writes files: it is the only one, or the chief worker."""
+        return True
 
-    def strategy_scope(self):
-        """The scope in which the model was made, for models that are made later."""
+    def batch_shapes(self) -> tuple[Any, ...] | None:
+        """Returns what a built model takes, for building its metrics.
+
+        Returns:
+            Tuple of symbolic x, y and sample_weight, or None where no metrics need them.
+        """
+        return None
+
+    def strategy_scope(self) -> contextlib.AbstractContextManager[Any]:
+        """Returns the scope in which the model was made, for models that are made later."""
         return contextlib.nullcontext()
 
-    def check_strategy(self):
+    def check_strategy(self) -> None:
         """Refuses what cannot be exact on several replicas."""
 
-    def check_jit(self, jit_compile):
-        """Refuses compilation that the backend cannot do."""
+    def check_jit(self, jit_compile: bool | str) -> None:
+        """Refuses compilation that the backend cannot do.
+
+        Args:
+            jit_compile: as for `compile`.
+
+        Raises:
+            ValueError: if it is True on torch.
+        """
         if keras.backend.backend() == "torch" and jit_compile is True:
             raise ValueError(
                 "`jit_compile` must be left out of `compile` on torch, because torch.compile "
                 "cannot trace the likelihoods. Received: jit_compile=True"
             )
 
-    def prepare_fit(self, callbacks):
-        """Called before `fit` with its callbacks, a list; returns those that Keras gets."""
+    def prepare_fit(
+        self, callbacks: list[keras.callbacks.Callback]
+    ) -> list[keras.callbacks.Callback]:
+        """Prepares the model for `fit`.
+
+        Args:
+            callbacks: the callbacks of `fit`.
+
+        Returns:
+            The callbacks that Keras gets.
+        """
         return callbacks
 
-    def optimizer_step(self):
-        """The optimizer's step as a tensor or a variable; 0 before `compile`."""
+    def optimizer_step(self) -> Tensor:
+        """Returns the optimizer's step as a tensor or a variable; 0 before `compile`."""
         optimizer = getattr(self, "optimizer", None)
         return 0 if optimizer is None else optimizer.iterations

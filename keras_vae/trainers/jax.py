@@ -1,10 +1,13 @@
 """What Keras needs put right on JAX."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from keras_vae import keras_compat
 from keras_vae.trainers.base import BaseTrainer
+from keras_vae.typing import Logs, Tensor
 
 
 class JAXTrainer(BaseTrainer):
@@ -15,8 +18,18 @@ class JAXTrainer(BaseTrainer):
 
     _traced_step = None
 
-    def train_step(self, state, data):
-        """One optimizer step on a batch; returns the metrics so far and the new state."""
+    def train_step(
+        self, state: tuple[Any, ...], data: Any
+    ) -> tuple[dict[str, Tensor], tuple[Any, ...]]:
+        """Takes one optimizer step on a batch.
+
+        Args:
+            state: the values of all variables, as Keras passes them.
+            data: the batch.
+
+        Returns:
+            Tuple of the metrics so far, a dict, and the new state.
+        """
         mapping = list(zip(self.optimizer.variables, state[2], strict=True))
         with keras.StatelessScope(mapping):
             self._traced_step = ops.convert_to_tensor(self.optimizer.iterations)
@@ -25,11 +38,13 @@ class JAXTrainer(BaseTrainer):
         finally:
             self._traced_step = None
 
-    def optimizer_step(self):
-        """The optimizer's step; in evaluation, which hides it, the one as the epoch began."""
+    def optimizer_step(self) -> Tensor:
+        """Returns the optimizer's step; in evaluation, which hides it, that as the epoch began."""
         return self.iteration_snapshot.result() if self._traced_step is None else self._traced_step
 
-    def prepare_fit(self, callbacks):
+    def prepare_fit(
+        self, callbacks: list[keras.callbacks.Callback]
+    ) -> list[keras.callbacks.Callback]:
         """Adds `SynchronizeState` in front where a callback of the user's acts within epochs."""
         self._give_each_variable_its_buffer()
         acts = any(_acts_within_epochs(callback) for callback in callbacks)
@@ -51,10 +66,10 @@ class SynchronizeState(keras.callbacks.Callback):
     callback assigns. Writing it back takes some time in each step.
     """
 
-    def on_train_batch_begin(self, batch, logs=None):
+    def on_train_batch_begin(self, batch: int, logs: Logs = None) -> None:
         keras_compat.synchronize_state(self.model)
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
         keras_compat.synchronize_state(self.model)
 
 

@@ -1,39 +1,50 @@
 """What Keras needs put right on TensorFlow under tf.distribute."""
 
+import contextlib
 import warnings
+from collections.abc import Callable
+from typing import Any
 
 import keras
 
 from keras_vae import keras_compat, layers, optimizers, replicas
 from keras_vae.trainers.base import BaseTrainer
+from keras_vae.typing import Tensor
 
 
 class TensorFlowTrainer(keras_compat.TensorFlowHooks, BaseTrainer):
     """A training step that is exact on several replicas and workers."""
 
-    def __init__(self, *args, **kwargs):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
         import tensorflow as tf
 
         super().__init__(*args, **kwargs)
         self._strategy = tf.distribute.get_strategy() if tf.distribute.has_strategy() else None
 
     @property
-    def strategy(self):
+    def strategy(self) -> Any:
         return getattr(self, "_strategy", None)
 
-    def strategy_scope(self):
+    def strategy_scope(self) -> contextlib.AbstractContextManager[Any]:
         return super().strategy_scope() if self.strategy is None else self.strategy.scope()
 
     @property
-    def is_chief(self):
+    def is_chief(self) -> bool:
         resolver = getattr(self.strategy, "cluster_resolver", None)
         if resolver is None or not resolver.task_type:
             return True
         chiefs = resolver.cluster_spec().as_dict().get("chief")
         return resolver.task_type == "chief" if chiefs else resolver.task_id == 0
 
-    def train_step(self, data):
-        """One optimizer step on a batch; returns the metrics so far as a dict."""
+    def train_step(self, data: Any) -> dict[str, Tensor]:
+        """Takes one optimizer step on a batch.
+
+        Args:
+            data: the batch.
+
+        Returns:
+            The metrics so far, a dict.
+        """
         import tensorflow as tf
 
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
@@ -42,23 +53,34 @@ class TensorFlowTrainer(keras_compat.TensorFlowHooks, BaseTrainer):
             loss = self.compute_loss(x, y, y_pred, sample_weight, training=True)
             loss = self.optimizer.scale_loss(loss)
         weights = self.trainable_weights
-        self._apply(tape.gradient(loss, weights), weights)
+        self._apply(tape.gradient(loss, weights), weights, loss)
         return self._logs(self.compute_metrics(x, y, y_pred, sample_weight))
 
-    def test_step(self, data):
-        """Evaluates a batch; returns the metrics so far as a dict."""
+    def test_step(self, data: Any) -> dict[str, Tensor]:
+        """Evaluates a batch.
+
+        Args:
+            data: the batch.
+
+        Returns:
+            The metrics so far, a dict.
+        """
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         y_pred = self(x, training=False)
         self.compute_loss(x, y, y_pred, sample_weight, training=False)
         return self._logs(self.compute_metrics(x, y, y_pred, sample_weight))
 
-    def _apply(self, gradients, weights):
+    def _apply(self, gradients, weights, loss):
         """Applies gradients; on replicas, clips their sum instead of each.
 
         `optimizer.apply` clips what one replica has and then adds the replicas up. So the sum is
         made and clipped here, and each replica hands in an equal part of it. That also lets loss
         scaling see an overflow on any replica. Rows of an embedding that occur several times in a
         batch are added up first, because Adam squares each row that it is given.
+
+        The updates wait for the loss. TensorFlow's graph optimizer may drop the order between an
+        update and a read of the same weight that only the loss needs, such as that of
+        `stop_gradient(weight)`, which then sometimes reads the weight of the next step.
         """
         import tensorflow as tf
 
@@ -69,7 +91,8 @@ class TensorFlowTrainer(keras_compat.TensorFlowHooks, BaseTrainer):
         gradients = [tf.convert_to_tensor(g) for g in gradients]
         if replicas.context() is not None:
             total = _clip(replicas.all_sum(gradients), self.optimizer, weights)
-            gradients = [g / float(replicas.count()) for g in total]
+            with tf.control_dependencies([loss]):
+                gradients = [g / float(replicas.count()) for g in total]
         self.optimizer.apply(gradients, weights)
 
     def _logs(self, logs):
@@ -80,17 +103,30 @@ class TensorFlowTrainer(keras_compat.TensorFlowHooks, BaseTrainer):
             return {name: tf.reshape(value, [1]) for name, value in logs.items()}
         return logs
 
-    def make_train_function(self, force=False):
-        """As in Keras, which would trace twice to make variables in the first of them."""
+    def make_train_function(self, force: bool = False) -> Any:
+        """Compiles the training step, with its variables made before.
+
+        Keras would trace twice to make variables in the first trace.
+
+        Args:
+            force: whether to compile anew.
+
+        Returns:
+            What Keras returns.
+        """
         if self.built:
             self._build_metrics_and_optimizer()
         return super().make_train_function(force)
 
-    def prepare_first_step(self, keras_own, iterator):
-        """As in Keras, without a batch where it would take one.
+    def prepare_first_step(self, keras_own: Callable[[], Any], iterator: Any) -> None:
+        """Does what Keras does before the first step, without a batch where Keras would take one.
 
-        It averages the replicas' first batches, which fails unless they are equally long
+        Keras averages the replicas' first batches, which fails unless they are equally long
         (keras#19246), and eats a batch of a generator.
+
+        Args:
+            keras_own: function without arguments that does what Keras would do.
+            iterator: what yields the batches, or None.
         """
         if iterator is not None:
             keras_compat.turn_off_autotuner(iterator)
@@ -104,7 +140,7 @@ class TensorFlowTrainer(keras_compat.TensorFlowHooks, BaseTrainer):
         with self.strategy_scope():
             keras_compat.build_from_shapes(self, self.batch_shapes())
 
-    def check_strategy(self):
+    def check_strategy(self) -> None:
         """Refuses what cannot be exact under tf.distribute; warns of masks that are shared."""
         if self.strategy is None or not self.compiled:
             return
@@ -156,7 +192,7 @@ def _clip(gradients, optimizer, weights):
     scale, optimizer = _loss_scale(optimizer)
     if not hasattr(optimizer, "split"):
         return _clip_for(optimizer, gradients, scale)
-    clipped = {}  # by weight, each group as its own optimizer would
+    clipped: dict[int, Tensor] = {}  # by weight, each group as its own optimizer would
     for one, own, group in optimizer.split(gradients, weights):
         clipped |= zip(map(id, group), _clip_for(one, own, scale), strict=True)
     return [clipped[id(weight)] for weight in weights]
