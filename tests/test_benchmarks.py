@@ -17,8 +17,11 @@ def mutants():
     return module
 
 
-@pytest.mark.parametrize("mutant", mutants().MUTANTS, ids=lambda mutant: mutant.title)
+MODULE = mutants()
+
+
+@pytest.mark.parametrize("mutant", MODULE.MUTANTS, ids=lambda mutant: mutant.title)
 def test_a_fault_can_still_be_made(mutant):
     text = (ROOT / "keras_vae" / mutant.file).read_text()
-    assert mutants().changed(text, mutant) != text
+    assert MODULE.changed(text, mutant) != text
     assert (ROOT / "tests" / mutant.tests.split()[0]).exists()

@@ -202,6 +202,12 @@ def test_badly_scaled_rows_that_are_read_later_cause_a_warning(make, tmp_path, m
         model.fit(make(tmp_path), verbose=0)
 
 
+@pytest.mark.parametrize("method", ["encode", "elbo", "predict", "fit"])
+def test_a_scalar_beside_a_condition_is_refused(conditional, method):
+    with pytest.raises(ValueError, match=r"`x` must have the shape .* Received: x with shape"):
+        getattr(conditional, method)({"x": np.float32(0.5), "condition": [1]})
+
+
 def test_a_split_that_leaves_nothing_is_refused(vae, tmp_path):
     with pytest.raises(ValueError, match=r"`validation_split` must leave .* Received: .*0.95"):
         vae.fit(of_a_memory_map(tmp_path), validation_split=0.95, verbose=0)

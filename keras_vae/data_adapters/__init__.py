@@ -82,9 +82,9 @@ def for_fit(
 def _by_rows(parts, data, batch_size, shuffle):
     """The data in batches that are read when they are needed, split as Keras splits arrays."""
     count, split = rows_of(parts[0]), data.get("validation_split") or 0.0
-    splits = split and data.get("validation_data") is None
+    splits = split > 0 and data.get("validation_data") is None
     first = int(count * (1.0 - split)) if splits else count
-    if not 0 < first <= count - bool(splits):
+    if not 0 < first <= count - splits:
         raise ValueError(
             "`validation_split` must leave at least one example for training and one for "
             f"validation. Received: validation_split={split} of {count} examples"
@@ -137,12 +137,17 @@ def for_batch(
 
 def _checked(model, x, y, sample_weight, argument):
     """Checks (x, y, sample_weight), and returns them as arrays and `RowSource`s for Keras."""
-    parts = _columns(model, read(x, y, sample_weight, argument))
-    spec = model.data_spec(parts["x"].shape)
-    checks.check_shape(parts["x"], spec.x_shape, argument)
-    parts |= condition_rows(parts, spec)
+    parts, spec = _with_rows(model, read(x, y, sample_weight, argument), argument)
     checks.check_parts(parts, spec, argument)
     return _for_keras(parts)
+
+
+def _with_rows(model, parts, argument="x"):
+    """(parts, spec), with columns and a condition for each row; x has rows of the right shape."""
+    parts = _columns(model, parts)
+    spec = model.data_spec(parts["x"].shape)
+    checks.check_shape(parts["x"], spec.x_shape, argument)
+    return parts | condition_rows(parts, spec), spec
 
 
 def _for_keras(parts):
@@ -321,9 +326,7 @@ def _batch_of(model, x, y=None):
     if model.built and tuple(parts["x"].shape) == tuple(model.data_spec(None).x_shape):
         alone = [key for key, v in parts.items() if key != "condition" or np.ndim(v) > 0]
         parts |= {key: whole(parts[key])[None] for key in alone}
-    parts = _columns(model, parts)
-    spec = model.data_spec(parts["x"].shape)
-    return parts | condition_rows(parts, spec), spec
+    return _with_rows(model, parts)
 
 
 def _columns(model, parts):
