@@ -9,7 +9,16 @@ import numpy as np
 import pytest
 from checks import read_arrays
 
-from keras_vae import likelihoods, recipes, schedules
+from keras_vae import (
+    likelihoods,
+    objectives,
+    penalties,
+    posteriors,
+    priors,
+    quantized,
+    recipes,
+    schedules,
+)
 
 RNG = np.random.default_rng(0)
 
@@ -53,6 +62,49 @@ for name in json.load(open("names.json")):
     outputs[name] = vae.generate(4, seed=1, condition=condition)
 np.savez("out.npz", **outputs)
 """
+
+
+MADE_OF = {
+    "annealed_vae": {"objective"},
+    "info_vae": {"objective"},
+    "wae_mmd": {"objective"},
+    "wae_gan": {"objective"},
+    "sigma_vae": {"likelihood"},
+    "iwae": {"objective"},
+    "miwae": {"objective"},
+    "vamp_vae": {"prior"},
+    "mixture_vae": {"prior"},
+    "flow_prior_vae": {"prior"},
+    "iaf_vae": {"posterior"},
+    "planar_vae": {"posterior"},
+    "categorical_vae": {"posterior"},
+    "hyperspherical_vae": {"posterior"},
+    "kl_autoencoder": {"objective"},
+}
+GIVEN = {
+    "objective": objectives.ELBO(2.0),
+    "prior": priors.StandardNormal(),
+    "posterior": posteriors.DiagonalNormal(3),
+    "likelihood": likelihoods.Bernoulli(),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "part"), [(name, part) for name, parts in MADE_OF.items() for part in parts]
+)
+def test_what_makes_a_recipe_is_refused(name, part):
+    shape = (2, 3, 1) if name == "kl_autoencoder" else (6,)
+    with pytest.raises(ValueError, match=rf"`{part}` must be left out of recipes.{name}.*Received"):
+        getattr(recipes, name)(shape, **{part: GIVEN[part]})
+
+
+def test_further_penalties_are_added_to_those_of_the_recipe():
+    dip = penalties.DIP(2.0)
+    tc = recipes.beta_tc_vae((6,), dataset_size=64, penalties=[dip])
+    mmd = recipes.wae_mmd((6,), penalties=[dip])
+    vq = recipes.vq_vae((2, 3, 1), 8, 4, filters=(4,), penalties=[quantized.Commitment(2.0)])
+    names = [[type(penalty).__name__ for penalty in vae.penalties] for vae in (tc, mmd, vq)]
+    assert names == [["TotalCorrelation", "DIP"], ["MMD", "DIP"], ["Commitment", "Commitment"]]
 
 
 @pytest.mark.slow

@@ -50,7 +50,10 @@ class UniformCodes(Prior):
         return one_of(self.num_codes, uniform(pairs))
 
     def sample_codes(self, num_samples: int, seed: Seed, temperature: Any = 1.0) -> Tensor:
-        """Draws codes, integers (num_samples, N)."""
+        """Draws codes, integers (num_samples, N).
+
+        At any temperature above 0 the uniform distribution stays uniform.
+        """
         noise = keras.random.normal((num_samples, self.noise_dim), seed=seed)
         return self.codes_from_noise(noise)
 

@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
-from keras_vae import adversarial, likelihoods, networks, objectives, penalties
-from keras_vae import schedules as ramps
+from keras_vae import adversarial, likelihoods, networks, objectives, penalties, schedules
 from keras_vae.model import VAE
-from keras_vae.recipes.fitting import compose, fitting_networks
+from keras_vae.recipes.fitting import compose, fitting_networks, with_own
 from keras_vae.typing import ScheduledNumber
 
 
@@ -65,9 +64,10 @@ def annealed_vae(
 
     Reference: Burgess et al., Understanding Disentangling in beta-VAE (arXiv:1804.03599).
     """
-    rising = ramps.Linear(steps, end=capacity)
+    rising = schedules.Linear(steps, end=capacity)
     objective = objectives.ELBO(gamma, capacity=rising)
-    return compose(input_shape, latent_dim, likelihood, objective=objective, **parts)
+    parts = with_own("annealed_vae", parts, objective=objective)
+    return compose(input_shape, latent_dim, likelihood, **parts)
 
 
 def beta_tc_vae(
@@ -94,7 +94,8 @@ def beta_tc_vae(
     Reference: Chen et al., Isolating Sources of Disentanglement (arXiv:1802.04942).
     """
     penalty = penalties.TotalCorrelation(dataset_size, weight=beta - 1.0)
-    return compose(input_shape, latent_dim, likelihood, penalties=[penalty], **parts)
+    parts = with_own("beta_tc_vae", parts, penalties=[penalty])
+    return compose(input_shape, latent_dim, likelihood, **parts)
 
 
 def dip_vae(
@@ -120,8 +121,8 @@ def dip_vae(
     Reference: Kumar et al., Variational Inference of Disentangled Latent Concepts
     (arXiv:1711.00848).
     """
-    penalty = penalties.DIP(weight, kind=kind)
-    return compose(input_shape, latent_dim, likelihood, penalties=[penalty], **parts)
+    parts = with_own("dip_vae", parts, penalties=[penalties.DIP(weight, kind=kind)])
+    return compose(input_shape, latent_dim, likelihood, **parts)
 
 
 def info_vae(
@@ -147,9 +148,9 @@ def info_vae(
 
     Reference: Zhao et al., InfoVAE (arXiv:1706.02262), equation 6.
     """
-    parts = {"penalties": [penalties.MMD(weight, kernel="rbf")], **parts}
-    objective = objectives.ELBO(beta=1.0 - alpha)
-    return compose(input_shape, latent_dim, likelihood, objective=objective, **parts)
+    mmd, objective = penalties.MMD(weight, kernel="rbf"), objectives.ELBO(beta=1.0 - alpha)
+    parts = with_own("info_vae", parts, objective=objective, penalties=[mmd])
+    return compose(input_shape, latent_dim, likelihood, **parts)
 
 
 def wae_mmd(
@@ -175,9 +176,9 @@ def wae_mmd(
 
     Reference: Tolstikhin et al., Wasserstein Auto-Encoders (arXiv:1711.01558), algorithm 2.
     """
-    parts = {"penalties": [penalties.MMD(weight)], **parts}
-    objective = objectives.ELBO(beta=0.0)
-    return compose(input_shape, latent_dim, likelihood, objective=objective, **parts)
+    mmd, objective = penalties.MMD(weight), objectives.ELBO(beta=0.0)
+    parts = with_own("wae_mmd", parts, objective=objective, penalties=[mmd])
+    return compose(input_shape, latent_dim, likelihood, **parts)
 
 
 def factor_vae(
@@ -202,7 +203,8 @@ def factor_vae(
     Reference: Kim and Mnih, Disentangling by Factorising (arXiv:1802.05983), algorithm 2.
     """
     judge = networks.discriminator(latent_dim)
-    parts = {"penalties": [adversarial.TotalCorrelationAdversary(judge, weight)], **parts}
+    adversary = adversarial.TotalCorrelationAdversary(judge, weight)
+    parts = with_own("factor_vae", parts, penalties=[adversary])
     encoder, decoder = fitting_networks(input_shape, latent_dim, likelihood)
     return adversarial.AdversarialVAE(encoder, decoder, likelihood=likelihood, **parts)
 
@@ -232,8 +234,8 @@ def wae_gan(
     Wasserstein Auto-Encoders (arXiv:1711.01558), algorithm 1.
     """
     judge = networks.discriminator(latent_dim)
-    parts = {"penalties": [adversarial.PriorAdversary(judge, weight)], **parts}
-    parts = {"objective": objectives.ELBO(beta=0.0), **parts}
+    adversary, objective = adversarial.PriorAdversary(judge, weight), objectives.ELBO(beta=0.0)
+    parts = with_own("wae_gan", parts, objective=objective, penalties=[adversary])
     encoder, decoder = fitting_networks(input_shape, latent_dim, likelihood)
     return adversarial.AdversarialVAE(encoder, decoder, likelihood=likelihood, **parts)
 
@@ -253,7 +255,8 @@ def sigma_vae(input_shape: int | Sequence[int], latent_dim: int = 8, **parts: An
     Reference: Rybkin et al., Simple and Effective VAE Training with Calibrated Decoders
     (arXiv:2006.13202).
     """
-    return compose(input_shape, latent_dim, likelihoods.Normal(scale="optimal"), **parts)
+    parts = with_own("sigma_vae", parts, likelihood=likelihoods.Normal(scale="optimal"))
+    return compose(input_shape, latent_dim, **parts)
 
 
 def iwae(
@@ -279,8 +282,8 @@ def iwae(
     References: Burda et al., Importance Weighted Autoencoders (arXiv:1509.00519); Tucker et al.
     (arXiv:1810.04152).
     """
-    objective = objectives.IWAE(num_samples, gradient)
-    return compose(input_shape, latent_dim, likelihood, objective=objective, **parts)
+    parts = with_own("iwae", parts, objective=objectives.IWAE(num_samples, gradient))
+    return compose(input_shape, latent_dim, likelihood, **parts)
 
 
 def miwae(
@@ -307,5 +310,5 @@ def miwae(
     Reference: Mattei and Frellsen, MIWAE (arXiv:1812.02633).
     """
     likelihood = likelihood or likelihoods.Normal(scale="per_feature")
-    objective = objectives.IWAE(num_samples)
-    return compose(input_shape, latent_dim, likelihood, objective=objective, **parts)
+    parts = with_own("miwae", parts, objective=objectives.IWAE(num_samples))
+    return compose(input_shape, latent_dim, likelihood, **parts)

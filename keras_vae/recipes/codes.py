@@ -7,7 +7,7 @@ import keras
 
 from keras_vae import flows, likelihoods, networks, posteriors, priors
 from keras_vae.model import VAE
-from keras_vae.recipes.fitting import compose
+from keras_vae.recipes.fitting import compose, with_own
 
 
 def vamp_vae(
@@ -32,7 +32,8 @@ def vamp_vae(
     Reference: Tomczak and Welling, VAE with a VampPrior (arXiv:1705.07120).
     """
     prior = priors.VampPrior(networks.positive_shape(input_shape, "input_shape"), num_components)
-    return compose(input_shape, latent_dim, likelihood, prior=prior, **parts)
+    parts = with_own("vamp_vae", parts, prior=prior)
+    return compose(input_shape, latent_dim, likelihood, **parts)
 
 
 def mixture_vae(
@@ -58,7 +59,8 @@ def mixture_vae(
     "MoG".
     """
     prior = priors.NormalMixture(num_components)
-    return compose(input_shape, latent_dim, likelihood, prior=prior, **parts)
+    parts = with_own("mixture_vae", parts, prior=prior)
+    return compose(input_shape, latent_dim, likelihood, **parts)
 
 
 def flow_prior_vae(
@@ -83,7 +85,8 @@ def flow_prior_vae(
     Reference: Chen et al., Variational Lossy Autoencoder (arXiv:1611.02731).
     """
     prior = priors.FlowPrior([flows.Coupling() for _ in range(num_flows)])
-    return compose(input_shape, latent_dim, likelihood, prior=prior, **parts)
+    parts = with_own("flow_prior_vae", parts, prior=prior)
+    return compose(input_shape, latent_dim, likelihood, **parts)
 
 
 def iaf_vae(
@@ -110,7 +113,8 @@ def iaf_vae(
     """
     base, steps = posteriors.DiagonalNormal(latent_dim), range(num_flows)
     posterior = posteriors.NormalizingFlow(base, [flows.Autoregressive() for _ in steps])
-    return compose(input_shape, latent_dim, likelihood, posterior=posterior, **parts)
+    parts = with_own("iaf_vae", parts, posterior=posterior)
+    return compose(input_shape, latent_dim, likelihood, **parts)
 
 
 def planar_vae(
@@ -137,7 +141,8 @@ def planar_vae(
     """
     base, steps = posteriors.DiagonalNormal(latent_dim), range(num_flows)
     posterior = posteriors.NormalizingFlow(base, [flows.Planar() for _ in steps])
-    return compose(input_shape, latent_dim, likelihood, posterior=posterior, **parts)
+    parts = with_own("planar_vae", parts, posterior=posterior)
+    return compose(input_shape, latent_dim, likelihood, **parts)
 
 
 def categorical_vae(
@@ -164,7 +169,8 @@ def categorical_vae(
     """
     cooling = keras.optimizers.schedules.PolynomialDecay(1.0, 20_000, end_learning_rate=0.5)
     posterior = posteriors.Categorical(num_variables, num_classes, cooling)
-    return compose(input_shape, posterior.latent_dim, likelihood, posterior=posterior, **parts)
+    parts = with_own("categorical_vae", parts, posterior=posterior)
+    return compose(input_shape, posterior.latent_dim, likelihood, **parts)
 
 
 def hyperspherical_vae(
@@ -190,7 +196,8 @@ def hyperspherical_vae(
     Reference: Davidson et al., Hyperspherical Variational Auto-Encoders (arXiv:1804.00891).
     """
     posterior = posteriors.VonMisesFisher(latent_dim)
-    return compose(input_shape, latent_dim, likelihood, posterior=posterior, **parts)
+    parts = with_own("hyperspherical_vae", parts, posterior=posterior)
+    return compose(input_shape, latent_dim, likelihood, **parts)
 
 
 def conditional_vae(

@@ -77,6 +77,32 @@ def compose(
     return VAE(encoder, decoder, likelihood=likelihood, **parts)
 
 
+def with_own(recipe: str, given: dict[str, Any], **own: Any) -> dict[str, Any]:
+    """Returns the arguments of a recipe's model: what makes the recipe, and what the user adds.
+
+    Args:
+        recipe: name of the recipe, for the error.
+        given: what the user gave, by argument of `VAE`. Penalties are added to the recipe's.
+        own: what the recipe sets.
+
+    Returns:
+        Dict of arguments of `VAE`.
+
+    Raises:
+        ValueError: If the user gave a part that makes the recipe what it is.
+
+    Example: `with_own("iwae", {"seed": 1}, objective=objectives.IWAE(5))`.
+    """
+    for part in own.keys() & given.keys() - {"penalties"}:
+        raise ValueError(
+            f"`{part}` must be left out of recipes.{recipe}, because it is what makes the recipe. "
+            f"Use recipes.vae, which takes any {part}, or another recipe. "
+            f"Received: {part}={given[part]!r}"
+        )
+    penalties = [*own.get("penalties", ()), *(given.get("penalties") or ())]
+    return {**given, **own, "penalties": penalties}
+
+
 def shapes(
     input_shape: int | Sequence[int], likelihood: likelihoods.Likelihood
 ) -> tuple[tuple[int, ...], tuple[int, ...]]:

@@ -16,7 +16,7 @@ from keras_vae import (
     quantized,
 )
 from keras_vae.model import VAE
-from keras_vae.recipes.fitting import shapes
+from keras_vae.recipes.fitting import shapes, with_own
 from keras_vae.typing import ScheduledNumber
 
 
@@ -62,7 +62,7 @@ def vq_vae(
     places = math.prod(networks.grid_size(shape, filters))
     posterior = posterior or quantized.VectorQuantizer(places, num_codes, code_dim)
     if isinstance(posterior, quantized.VectorQuantizer):
-        parts = {"penalties": [quantized.Commitment(commitment)], **parts}
+        parts = with_own("vq_vae", parts, penalties=[quantized.Commitment(commitment)])
     return VAE(
         networks.grid_encoder(shape, posterior.code_dim, filters),
         networks.grid_decoder(
@@ -102,7 +102,7 @@ def rvq_vae(
     shape = networks.positive_shape(input_shape, "input_shape")
     places = math.prod(networks.grid_size(shape, filters))
     posterior = quantized.VectorQuantizer(places, num_codes, code_dim, depth=depth)
-    return vq_vae(shape, filters=filters, **{"posterior": posterior, **parts})
+    return vq_vae(shape, filters=filters, **with_own("rvq_vae", parts, posterior=posterior))
 
 
 def fsq_vae(
@@ -128,7 +128,7 @@ def fsq_vae(
     """
     places = math.prod(networks.grid_size(input_shape, filters))
     posterior = quantized.FiniteScalarQuantizer(places, levels)
-    parts = {"posterior": posterior, **parts}
+    parts = with_own("fsq_vae", parts, posterior=posterior)
     return vq_vae(input_shape, likelihood=likelihood, filters=filters, **parts)
 
 
@@ -169,8 +169,7 @@ def kl_autoencoder(
         networks.grid_decoder(channels, params_shape, filters[::-1]),
         posteriors.DiagonalNormal(latent_dim, linear=False),
         likelihood=likelihood,
-        objective=objectives.ELBO(beta),
-        **{"penalties": extra, **parts},
+        **with_own("kl_autoencoder", parts, objective=objectives.ELBO(beta), penalties=extra),
     )
 
 
