@@ -9,6 +9,7 @@ import tempfile
 
 import keras
 import numpy as np
+import pytest
 
 import keras_vae
 
@@ -74,14 +75,12 @@ def _tensorflow(x):
 
 
 def _jax(x):
-    import jax.numpy as jnp
-
+    jnp = pytest.importorskip("jax.numpy")
     return jnp.asarray(x)
 
 
 def _torch(x):
-    import torch
-
+    torch = pytest.importorskip("torch")
     return torch.from_numpy(np.array(x))
 
 
@@ -254,8 +253,7 @@ def _py_dataset_of_sparse(*arrays):
 
 
 def _data_loader(*arrays):
-    from torch.utils import data
-
+    data = pytest.importorskip("torch.utils.data")
     return data.DataLoader(data.TensorDataset(*map(_torch, arrays)), batch_size=BATCH)
 
 

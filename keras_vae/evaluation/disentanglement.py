@@ -221,7 +221,7 @@ def sap(
     scores = np.zeros((codes.shape[1], factors.shape[1]))
     for d, k in np.ndindex(*scores.shape):
         one, factor = codes[:, d : d + 1], factors[:, k]
-        model = svm.LinearSVC(C=0.01, class_weight="balanced", random_state=seed)
+        model = svm.LinearSVC(C=0.01, dual="auto", class_weight="balanced", random_state=seed)
         model.fit(one[train], factor[train])
         scores[d, k] = model.score(one[test], factor[test])
     scores = np.sort(scores, axis=0)

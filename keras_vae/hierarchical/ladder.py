@@ -48,7 +48,8 @@ def _linear(rank, units, size=3, **options):
 
 def _cells(shape, depth, activation, gain, **options):
     """Residual cells that keep a shape, as a functional model; `gain` scales what they add."""
-    inputs = x = keras.Input(shape)
+    inputs = keras.Input(shape)
+    x = layers.Identity(**options)(inputs)  # Keras 3.12 refuses a model without a layer
     last = keras.initializers.VarianceScaling(gain, "fan_avg", "uniform")
     for _ in range(depth):
         y = layers.Activation(activation, **options)(x)
