@@ -247,3 +247,28 @@ def test_frames_without_narwhals_name_the_extra(vae, monkeypatch):
     monkeypatch.setitem(sys.modules, "narwhals.stable.v2", None)
     with pytest.raises(ImportError, match=r"keras_vae\[tables\]"):
         vae.encode(FRAME)
+
+
+LISTS = {
+    "x": lambda rows: (rows,),
+    "x and y": lambda rows: (rows, rows),
+    "dict": lambda rows: ({"x": rows},),
+}
+
+
+@pytest.mark.filterwarnings("ignore:Your input ran out of data:UserWarning")
+@pytest.mark.parametrize("form", LISTS)
+def test_rows_in_a_list_are_read_in_a_generator_too(vae, form):
+    def generator():
+        yield LISTS[form](list(X[:5]))
+        yield LISTS[form](list(X[5:]))
+
+    np.testing.assert_allclose(vae.encode(generator()), vae.encode(X), rtol=1e-5)
+    loss = vae.fit(generator(), verbose=0).history["loss"][0]
+    assert loss == pytest.approx(vae.evaluate(X, verbose=0, return_dict=True)["loss"], rel=0.1)
+
+
+@pytest.mark.parametrize("method", ["fit", "encode", "elbo", "predict", "evaluate"])
+def test_a_list_of_more_than_three_is_no_batch(vae, method):
+    with pytest.raises(ValueError, match=r"(?s)^`x` must yield x, .*Received: .*list of 4 elem"):
+        getattr(vae, method)(list(X[:4]) for _ in range(2))

@@ -6,7 +6,9 @@ from keras import ops
 
 from keras_vae import likelihoods
 
-WILD = np.float32([-1, -1e-6, 0, 0.2, 1 / 3, 0.5, 1, 1 + 1e-6, 2, 3, 4, 7, np.nan, np.inf, -np.inf])
+WILD = np.float32(
+    [-1, -1e-6, 0, 0.2, 1 / 3, 0.5, 1, 1 + 1e-6, 2, 3, 4, 7, np.nan, np.inf, -np.inf]
+)
 INSIDE = {  # of WILD
     "Bernoulli": (likelihoods.Bernoulli(), lambda x: (x >= 0) & (x <= 1)),
     "ContinuousBernoulli": (likelihoods.ContinuousBernoulli(), lambda x: (x >= 0) & (x <= 1)),
@@ -50,6 +52,26 @@ def test_the_support_is_what_it_should_be(name):
     for dtype in ("float32", "float64"):
         checked = [accepted(likelihood, WILD[i : i + 1].astype(dtype)) for i in range(len(WILD))]
         np.testing.assert_array_equal(checked, found)
+
+
+@pytest.mark.parametrize("name", INSIDE)
+def test_missing_values_are_filled_with_a_possible_one(name):
+    likelihood = INSIDE[name][0]
+    assert bool(likelihood.in_support(np.float32([likelihood.fill]))[0])
+
+
+def test_a_value_that_processors_round_to_0_is_outside_of_an_open_support():
+    x = np.float32([1e-40])
+    assert not accepted(likelihoods.Beta(), x)
+    assert not bool(likelihoods.Beta().in_support(x)[0])
+
+
+def test_only_values_of_0_to_1_are_advised_to_be_divided_by_255():
+    with pytest.raises(ValueError, match="x / 255"):
+        likelihoods.Bernoulli().check_support(np.float32([7.0]))
+    with pytest.raises(ValueError, match=r"\[0.0, inf\].*; correct it or") as error:
+        likelihoods.Poisson().check_support(np.float32([-7.0]))
+    assert "255" not in str(error.value)
 
 
 @pytest.mark.parametrize("name", INSIDE)

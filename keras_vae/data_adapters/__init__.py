@@ -210,7 +210,7 @@ def for_input(model: Any, x: Data, pipeline: bool = True) -> Any:
 
 
 def _input_for_keras(model, batch):
-    return _batch_for_keras(model, pipelines.unpack(batch)[0])
+    return _batch_for_keras(model, (pipelines.unpack(batch)[0],))
 
 
 def for_score(model: Any, x: Data, y: Data | None = None, clip: bool = False) -> Any:

@@ -10,7 +10,16 @@ import keras
 import numpy as np
 from keras import ops
 
-unpack = keras.utils.unpack_x_y_sample_weight
+
+def unpack(batch: Any) -> tuple[Any, Any, Any]:
+    """Returns x, y and sample_weight of a batch; as in Keras, a list counts as a tuple."""
+    if isinstance(batch, (list, tuple)) and len(batch) not in (1, 2, 3):
+        raise ValueError(
+            "`x` must yield x, (x, y) or (x, y, sample_weight) for each batch, because a list or "
+            "tuple is read as these; give the rows of a batch as one array. "
+            f"Received: x that yields a {type(batch).__name__} of {len(batch)} elements"
+        )
+    return keras.utils.unpack_x_y_sample_weight(batch)
 
 
 def is_pipeline(data: Any) -> bool:
@@ -68,18 +77,22 @@ def for_keras(data: Any, first: Any, read: Callable[[Any], tuple[Any, ...]]) -> 
 
 def _is_plain(batch):
     """Whether Keras takes a batch as it is."""
-    tensors = (type(leaf) is np.ndarray or ops.is_tensor(leaf) for leaf in _leaves(batch))
+    if not isinstance(batch, tuple):
+        return False
+    tensors = (type(value) is np.ndarray or ops.is_tensor(value) for value in _values(batch))
     condition = batch[0].get("condition") if _is_tuple_of_dict(batch) else None
     one_for_all = condition is not None and len(np.shape(condition)) < 2
-    return isinstance(batch, tuple) and all(tensors) and not one_for_all
+    return all(tensors) and not one_for_all
 
 
 def _is_tuple_of_dict(batch):
     return isinstance(batch, tuple) and bool(batch) and isinstance(batch[0], dict)
 
 
-def _leaves(batch):
-    return [leaf for leaf in keras.tree.flatten(batch) if leaf is not None]
+def _values(batch):
+    """The arrays of a tuple of arrays and dicts; a list of rows is one value."""
+    parts = (part.values() if isinstance(part, dict) else [part] for part in batch)
+    return [value for part in parts for value in part if value is not None]
 
 
 def _yields_tensors(data):

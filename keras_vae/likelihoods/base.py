@@ -208,11 +208,12 @@ class Likelihood(Part):
 
     def _check_bounds(self, x, low, high, argument):
         outside = low < self.low or high > self.high
-        if outside or (self.open_support and (low == self.low or high == self.high)):
+        if outside or (self.open_support and (low < self.low + _TINY or high == self.high)):
             ends = "()" if self.open_support else "[]"
+            scaling = "scale it (8-bit images: `x / 255`)" if self.high == 1 else "correct it"
             raise ValueError(
                 f"`{argument}` must lie in {ends[0]}{self.low}, {self.high}{ends[1]}, the support "
-                f"of {type(self).__name__}; scale it (8-bit images: `x / 255`) or choose another "
+                f"of {type(self).__name__}; {scaling} or choose another "
                 f"likelihood. Received: {argument} with values in "
                 f"[{float(np.min(x))}, {float(np.max(x))}]"
             )
@@ -231,6 +232,8 @@ class Likelihood(Part):
         return "possible values"
 
 
+_TINY = float(np.finfo("float32").tiny)
+"""Processors round smaller numbers to 0."""
 _INCLUSIVE = (ops.greater_equal, ops.less_equal)
 
 
