@@ -1,7 +1,17 @@
 """Applies known faults to the library, one at a time, and names the test that notices each.
 
 Each fault is made in a temporary copy of the library and its tests. The benchmark fails if the
-tests of a module fail without a fault, or if they pass with one.
+tests of a module fail without a fault, or if they pass with one:
+
+    python benchmarks/mutants.py
+
+It can also draw small changes at random, such as < for <= or n + 1 for n, and run the tests of the
+changed module, first the usual ones and then the slow ones. The benchmark fails if fewer than 95 %
+of the changes are noticed, apart from those that nobody can see (`random_changes.EQUIVALENT`). If
+a run of the tests takes more than 15 minutes, as in an endless loop, the change is noticed too.
+`--list` only shows the changes, and `--first K` goes on at the row with the number K:
+
+    python benchmarks/mutants.py --random 200 --seed 0
 """
 
 import argparse
@@ -14,6 +24,8 @@ import subprocess
 import sys
 import tempfile
 from typing import NamedTuple
+
+import random_changes
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 NO_CONDITION = "None if batch.condition is None else 0.0 * batch.condition"
@@ -301,24 +313,19 @@ def noticed(folder, mutant):
 
 def copy(folder):
     """Copies the library and its tests to `folder`."""
-    for name in ("keras_vae", "tests"):
+    for name in ("keras_vae", "keras_vae_cli", "tests"):
         ignore = shutil.ignore_patterns("__pycache__")
         shutil.copytree(ROOT / name, folder / name, ignore=ignore)
     shutil.copy(ROOT / "pyproject.toml", folder)
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--only", default="", help="part of the title or the file of the faults")
-    parser.add_argument("--list", action="store_true", help="check that all can be applied")
-    arguments = parser.parse_args()
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
+def run_known(arguments):
+    """Makes the known faults; returns whether all are noticed."""
     mutants = [m for m in MUTANTS if arguments.only in f"{m.file}: {m.title}"]
     for mutant in MUTANTS:
         changed((ROOT / "keras_vae" / mutant.file).read_text(), mutant)
     if arguments.list:
-        return
+        return True
     missed = 0
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
@@ -333,7 +340,39 @@ def main():
             test = noticed(folder, mutant)
             missed += test is None
             print(f"| {mutant.file} | {mutant.title} | {test or '**nothing**'} |", flush=True)
-    sys.exit(missed > 0)
+    return not missed
+
+
+def run_random(arguments):
+    """Makes random changes; returns whether enough are noticed."""
+    drawn = random_changes.draw(arguments.random, arguments.seed, arguments.only)
+    changes = {i: change for i, change in enumerate(drawn) if i >= arguments.first}
+    if arguments.list:
+        random_changes.list_tests(changes)
+        return True
+    with tempfile.TemporaryDirectory() as name:
+        copy(pathlib.Path(name))
+        suite = random_changes.Suite(pathlib.Path(name), 60 * arguments.minutes)
+        return random_changes.report(changes, suite.noticed)
+
+
+def parsed():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", default="", help="part of the title or the file of the faults")
+    parser.add_argument("--list", action="store_true", help="make no fault; check or show them")
+    parser.add_argument("--random", type=int, metavar="N", help="number of random changes")
+    parser.add_argument("--seed", type=int, default=0, help="of the random changes")
+    parser.add_argument("--first", type=int, default=0, metavar="K", help="go on at number K")
+    parser.add_argument("--minutes", type=float, default=15, help="limit of each run of the tests")
+    return parser.parse_args()
+
+
+def main():
+    arguments = parsed()
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
+    run = run_known if arguments.random is None else run_random
+    sys.exit(not run(arguments))
 
 
 if __name__ == "__main__":
