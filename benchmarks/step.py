@@ -18,10 +18,11 @@ from unittest import mock
 import keras
 
 import keras_vae
-from keras_vae import keras_compat, networks
+from keras_vae import keras_compat, networks, optimizers
 from keras_vae.trainers import Trainer
 
 FLAT_LOGS = (keras_compat.TensorFlowHooks, "_make_function", keras.Model._make_function)
+ONE_KERNEL = (optimizers, "apply", lambda optimizer, *both: optimizer.apply(*both))
 TRACED_ONCE = (Trainer, "make_train_function", keras.Model.make_train_function)
 
 
@@ -71,8 +72,8 @@ def pair(keras_own, function, *arguments):
     return theirs, function(*arguments)
 
 
-def compare_epochs(title, run, rounds):
-    models, (_, x, batch) = pair(FLAT_LOGS, model, *run), run
+def compare_epochs(title, keras_own, run, rounds):
+    models, (_, x, batch) = pair(keras_own, model, *run), run
     found = [[epoch(vae, x, batch) for vae in models] for _ in range(rounds)]
     losses = ", ".join(f"{loss:.3f}" for _, loss in found[-1])
     show(title, [[seconds for seconds, _ in one] for one in found], f"losses {losses}")
@@ -99,7 +100,8 @@ def main():
         x = images[:count, ..., None].astype("float32") / 255
         x = x[:, 10:12, 9:19].reshape(-1, 20) if recipe is dense else x
         title, run = f"{recipe.__name__}, batch {batch}", (recipe, x, batch)
-        compare_epochs(f"{title}, logs of a step as they are", run, rounds)
+        compare_epochs(f"{title}, logs of a step as they are", FLAT_LOGS, run, rounds)
+        compare_epochs(f"{title}, one operation for an update", ONE_KERNEL, run, rounds)
         compare_first_steps(f"{title}, traced once", run, rounds)
 
 

@@ -171,6 +171,21 @@ class SkipHooks(keras.optimizers.LossScaleOptimizer):
         return trainable_variables, [scope.get_current_value(v) for v in self.variables]
 
 
+def adam_moments(
+    optimizer: keras.optimizers.Adam, weight: keras.Variable
+) -> tuple[keras.Variable, keras.Variable] | None:
+    """Returns the two moments that Adam keeps of a weight, or None.
+
+    Keras 3.0 to 3.15: `Adam._momentums`, `Adam._velocities` and `Optimizer._get_variable_index`.
+    Where one is missing, the result is None, and Keras' own update is used, which takes longer.
+    """
+    try:
+        index = optimizer._get_variable_index(weight)
+        return optimizer._momentums[index], optimizer._velocities[index]
+    except (AttributeError, KeyError, IndexError):
+        return None
+
+
 def synchronize_state(model: keras.Model) -> None:
     """Writes the state of a running `fit` on JAX back to the model's variables.
 

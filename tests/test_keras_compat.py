@@ -313,6 +313,23 @@ def test_without_synchronization_training_goes_on(hide):
     assert hidden.asked
 
 
+@only_tensorflow
+@pytest.mark.parametrize("name", ["_momentums", "_velocities", "_get_variable_index"])
+def test_without_the_moments_of_adam_keras_updates_the_weights(name):
+    class Renamed(keras.optimizers.Adam):
+        def __getattribute__(self, asked):
+            if asked == name:
+                raise AttributeError(asked)
+            return super().__getattribute__(asked)
+
+    adam, weight = keras.optimizers.Adam(), keras.Variable(np.ones(3, "float32"))
+    adam.build([weight])
+    assert keras_compat.adam_moments(adam, weight) is not None
+    assert keras_compat.adam_moments(adam, keras.Variable(np.ones(3, "float32"))) is None
+    adam.__class__ = Renamed
+    assert keras_compat.adam_moments(adam, weight) is None
+
+
 @pytest.mark.parametrize("name", ["get_global_attribute", "set_global_attribute"])
 def test_without_the_list_of_variables_a_file_is_not_measured(name, monkeypatch):
     from keras.src.backend.common import global_state

@@ -6,9 +6,7 @@ from keras import ops
 
 from keras_vae import likelihoods
 
-WILD = np.float32(
-    [-1, -1e-6, 0, 0.2, 1 / 3, 0.5, 1, 1 + 1e-6, 2, 3, 4, 7, np.nan, np.inf, -np.inf]
-)
+WILD = np.float32([-1, -1e-6, 0, 0.2, 1 / 3, 0.5, 1, 1 + 1e-6, 2, 3, 4, 7, np.nan, np.inf, -np.inf])
 INSIDE = {  # of WILD
     "Bernoulli": (likelihoods.Bernoulli(), lambda x: (x >= 0) & (x <= 1)),
     "ContinuousBernoulli": (likelihoods.ContinuousBernoulli(), lambda x: (x >= 0) & (x <= 1)),

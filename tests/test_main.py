@@ -103,6 +103,17 @@ def test_a_mirrored_strategy_changes_nothing(tmp_path):
 
 
 @pytest.mark.slow
+def test_a_longer_run_gets_the_falling_rate_of_all_its_epochs(tmp_path):
+    train = [*TRAIN, "--decay", "--learning-rate", "1e-3", "--output", str(tmp_path)]
+    cli.main([*train, "--epochs", "1"])
+    cli.main([*train, "--epochs", "3", "--resume"])
+    optimizer = load_model(tmp_path / "vae.keras").optimizer
+    steps = int(keras.ops.convert_to_numpy(optimizer.iterations)) // 3
+    config = optimizer.get_config()["learning_rate"]["config"]
+    assert (config["initial_learning_rate"], config["decay_steps"]) == (1e-3, 3 * steps)
+
+
+@pytest.mark.slow
 def test_resume_with_other_steps_is_refused(tmp_path, capsys):
     cli.main([*TRAIN, "--epochs", "1", "--output", str(tmp_path)])
     with pytest.raises(SystemExit, match=r"`--resume` must be given the same.*Received"):

@@ -3,6 +3,7 @@ import functools
 import keras
 import numpy as np
 import pytest
+from keras import ops
 
 import keras_vae
 from keras_vae import likelihoods, networks, recipes
@@ -68,6 +69,25 @@ def test_residual_layers_add_to_what_they_get():
     layer = next(layer for layer in network.layers if layer.weights)
     layer.set_weights([np.zeros((4, 4)), np.ones(4)])
     np.testing.assert_allclose(network(np.float32([[1, 2, 3, 4]])), [[2, 3, 4, 5]])
+
+
+@pytest.mark.backends
+def test_fourier_features_are_sines_and_cosines_of_each_value(tmp_path):
+    z = np.random.default_rng(0).normal(size=(5, 2)).astype("float32")
+    phases = np.concatenate([0.5 * z, 3.0 * z], axis=1)
+    expected = np.concatenate([z, np.sin(phases), np.cos(phases)], axis=1)
+    model = keras.Sequential([keras.Input((2,)), keras_vae.layers.FourierFeatures((0.5, 3.0))])
+    assert model.output_shape == (None, 10)
+    model.save(tmp_path / "m.keras")
+    for network in (model, keras.models.load_model(tmp_path / "m.keras")):
+        np.testing.assert_allclose(ops.convert_to_numpy(network(z)), expected, atol=1e-6)
+
+
+def test_a_dense_decoder_shows_its_layers_the_features_of_the_code():
+    decoder = networks.dense_decoder(2, (3,), (4,), frequencies=(1.0, 2.0), condition_dim=5)
+    assert decoder.get_layer(index=-3).kernel.shape == (2 + 2 * 2 * 2 + 5, 4)
+    plain = networks.dense_decoder(2, (3,), (4,))
+    assert not any(isinstance(x, keras_vae.layers.FourierFeatures) for x in plain.layers)
 
 
 @pytest.mark.parametrize("shape", [(28, 28), (28,), (28, 28, 0), (28, 28, 1.0), ()])

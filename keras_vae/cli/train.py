@@ -58,6 +58,8 @@ def train_in(output: pathlib.Path, arguments: argparse.Namespace) -> None:
         if arguments.resume and path.exists():
             vae = saving.load_model(path)
             train_set.epoch = finished_epochs(vae, train_set)
+            if arguments.decay:  # --epochs may be more than before
+                vae.optimizer.learning_rate = learning_rate(arguments, len(train_set))
             print(f"Going on from {path} after epoch {train_set.epoch}.")
         else:
             vae = new_model(arguments, splits.train.shape[1:], len(train_set))
@@ -143,12 +145,20 @@ def new_model(
     recipe = recipes.tutorial_vae if arguments.network == "tutorial" else recipes.vae
     likelihood = LIKELIHOODS[arguments.likelihood]()
     vae = recipe(input_shape, arguments.latent_dim, likelihood, beta, arguments.seed)
-    rate = arguments.learning_rate
-    if arguments.decay:
-        steps = arguments.epochs * steps_per_epoch
-        rate = keras.optimizers.schedules.CosineDecay(rate, steps, alpha=0.02)
-    vae.compile(optimizer=keras.optimizers.Adam(rate))
+    rate = learning_rate(arguments, steps_per_epoch)
+    vae.compile(optimizer=keras.optimizers.Adam(rate, beta_2=0.99))
     return vae
+
+
+def learning_rate(
+    arguments: argparse.Namespace, steps_per_epoch: int
+) -> float | keras.optimizers.schedules.LearningRateSchedule:
+    """Returns the rate, or with `--decay` its fall along a cosine over all epochs."""
+    rate = arguments.learning_rate
+    if not arguments.decay:
+        return rate
+    steps = arguments.epochs * steps_per_epoch
+    return keras.optimizers.schedules.CosineDecay(rate, steps, alpha=0.02)
 
 
 def finished_epochs(vae: VAE, train_set: datasets.Batches) -> int:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import keras
 from keras import layers
 
+from keras_vae.layers import FourierFeatures
 from keras_vae.networks.blocks import code_input, condition_inputs, dense_layers, joined, model
 from keras_vae.networks.shapes import positive_shape
 from keras_vae.typing import Activation
@@ -48,6 +49,7 @@ def dense_decoder(
     residual: bool = True,
     name: str = "decoder",
     condition_dim: int | None = None,
+    frequencies: Sequence[float] = (),
 ) -> keras.Model:
     """Makes a decoder that mirrors `dense_encoder`.
 
@@ -55,6 +57,7 @@ def dense_decoder(
         latent_dim: D.
         output_shape: shape of what the decoder emits for an example, such as (28, 28, 1).
         units, activation, residual, name, condition_dim: as in `dense_encoder`.
+        frequencies: of the `layers.FourierFeatures` that z goes through first; none by default.
 
     Returns:
         A model from z, (B, D), to the parameters of a likelihood, (B, *output_shape).
@@ -63,7 +66,8 @@ def dense_decoder(
     """
     output_shape = positive_shape(output_shape, "output_shape")
     inputs, condition = code_input(latent_dim), condition_inputs(condition_dim)
-    x = dense_layers(joined(inputs, condition), units, activation, residual)
+    x = FourierFeatures(frequencies)(inputs) if frequencies else inputs
+    x = dense_layers(joined(x, condition), units, activation, residual)
     x = layers.Reshape(output_shape)(layers.Dense(math.prod(output_shape))(x))
     return model(inputs, condition, x, name)
 

@@ -5,11 +5,18 @@ from typing import Any
 from keras import ops
 
 from keras_vae import normal, random
-from keras_vae.part import register, soft_clip
+from keras_vae.part import register, soft_clip, softsign
 from keras_vae.posteriors.base import Posterior, float32, is_several
 from keras_vae.posteriors.points import score_points
 from keras_vae.typing import Params, Seed, Shape, Tensor
 from keras_vae.validation import positive_integer
+
+
+def bounded(log_variance: Tensor) -> Tensor:
+    """Bends a log-variance to stay between -20 and 6; from -10 to 4 it is the same."""
+    below = soft_clip(log_variance)
+    above = ops.maximum(below - 4.0, 0.0)
+    return below - above + 2.0 * softsign(0.5 * above)
 
 
 class NormalPosterior(Posterior):
@@ -63,8 +70,9 @@ class NormalPosterior(Posterior):
 class DiagonalNormal(NormalPosterior):
     """q(z|x) = N(z; mean(x), diag(variance(x))), the posterior of the original VAE.
 
-    Mean and log-variance are linear in the encoder's features. The log-variance is the identity
-    within ±10 and bends smoothly to stay within ±20, so that it can never overflow.
+    Mean and log-variance are linear in the encoder's features. Between -10 and 4 the log-variance
+    is what its layer returns; beyond, it bends smoothly to stay between -20 and 6. Without the
+    upper bound a single unusual example can lift the mean loss of an epoch into the thousands.
 
     An encoder may also return the mean and the log-variance itself, as two tensors (B, D). They are
     used as they are, except that the log-variance is bounded, and no dense layer is made. Of three
@@ -130,7 +138,7 @@ class DiagonalNormal(NormalPosterior):
 
     def call(self, features: Tensor) -> Params:
         mean, log_variance = self._heads(features)
-        return {"mean": float32(mean), "log_variance": soft_clip(float32(log_variance))}
+        return {"mean": float32(mean), "log_variance": bounded(float32(log_variance))}
 
     def _heads(self, features: Tensor) -> tuple[Tensor, Tensor]:
         if is_several(features):
@@ -196,7 +204,7 @@ class FullNormal(NormalPosterior):
 
     def call(self, features: Tensor) -> Params:
         d = self.latent_dim
-        diagonal = ops.exp(0.5 * soft_clip(float32(self.log_variance_layer(features))))
+        diagonal = ops.exp(0.5 * bounded(float32(self.log_variance_layer(features))))
         lower = soft_clip(ops.reshape(float32(self.lower_layer(features)), (-1, d, d)))
         scale = ops.tril(lower, -1) + ops.eye(d, dtype="float32") * diagonal[..., None]
         return {"mean": float32(self.mean_layer(features)), "scale": scale}

@@ -93,7 +93,9 @@ class TensorFlowTrainer(keras_compat.TensorFlowHooks, BaseTrainer):
             total = _clip(replicas.all_sum(gradients), self.optimizer, weights)
             with tf.control_dependencies([loss]):
                 gradients = [g / float(replicas.count()) for g in total]
-        self.optimizer.apply(gradients, weights)
+            self.optimizer.apply(gradients, weights)
+        else:
+            optimizers.apply(self.optimizer, gradients, weights)
 
     def _logs(self, logs):
         """Keras concatenates multi-worker logs over axis 0: gives them that axis."""
