@@ -55,6 +55,22 @@ NOT_IN_BATCHES = {"decode", "impute", "train_on_batch", "test_on_batch", "predic
 """Methods that refuse every pipeline, because they take arrays alone."""
 
 
+PACKAGES = {
+    "jax": "jax",
+    "torch": "torch",
+    "torch_uint8": "torch",
+    "torch_with_gradient": "torch",
+    "data_loader": "torch",
+}
+"""Packages of containers that the extra `test` does not install."""
+
+
+def skip_without_package(container):
+    """Skips the test where the package of the container is not installed."""
+    if container in PACKAGES:
+        pytest.importorskip(PACKAGES[container])
+
+
 def expected(container, method, case):
     """The outcome of a cell."""
     header, *lines = (line.split() for line in TABLE.strip().splitlines())
@@ -75,12 +91,14 @@ def _tensorflow(x):
 
 
 def _jax(x):
-    jnp = pytest.importorskip("jax.numpy")
+    import jax.numpy as jnp
+
     return jnp.asarray(x)
 
 
 def _torch(x):
-    torch = pytest.importorskip("torch")
+    import torch
+
     return torch.from_numpy(np.array(x))
 
 
@@ -253,7 +271,8 @@ def _py_dataset_of_sparse(*arrays):
 
 
 def _data_loader(*arrays):
-    data = pytest.importorskip("torch.utils.data")
+    from torch.utils import data
+
     return data.DataLoader(data.TensorDataset(*map(_torch, arrays)), batch_size=BATCH)
 
 
