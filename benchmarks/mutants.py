@@ -15,12 +15,11 @@ a run of the tests takes more than 15 minutes, as in an endless loop, the change
 """
 
 import argparse
+import contextlib
 import os
 import pathlib
-import re
 import shlex
 import shutil
-import subprocess
 import sys
 import tempfile
 from typing import NamedTuple
@@ -287,28 +286,24 @@ def changed(text, mutant):
     return text.replace(mutant.old, mutant.new)
 
 
-def failing_test(folder, tests):
-    """Runs tests in `folder` until the first that fails; returns its name, or None."""
-    options = ["-q", "-x", "-p", "no:cacheprovider", "-m", ""]  # the slow tests too
-    command = [sys.executable, "-m", "pytest", *options, *shlex.split(f"tests/{tests}")]
-    run = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-    if run.returncode == 0:
-        return None
-    found = re.search(r"^(?:FAILED|ERROR) (\S+)", run.stdout, re.MULTILINE)
-    if run.returncode != 1 or not found:
-        raise SystemExit(f"pytest could not run {tests}:\n{run.stdout[-3000:]}{run.stderr[-3000:]}")
-    return found.group(1).removeprefix("tests/")
+def failing_test(suite, tests):
+    """Runs tests, the slow ones too; returns the first that fails, or None."""
+    return suite.failure("-m", "", *shlex.split(f"tests/{tests}"))
 
 
-def noticed(folder, mutant):
+def noticed(suite, mutant):
     """Returns the name of the test that notices a fault, or None."""
-    path = folder / "keras_vae" / mutant.file
-    text = path.read_text()
-    path.write_text(changed(text, mutant))
-    try:
-        return failing_test(folder, mutant.tests)
-    finally:
-        path.write_text(text)
+    path = suite.folder / "keras_vae" / mutant.file
+    with random_changes.replaced(path, changed(path.read_text(), mutant).encode()):
+        return failing_test(suite, mutant.tests)
+
+
+@contextlib.contextmanager
+def suite_in_a_copy(arguments):
+    """The tests in a temporary copy of the library."""
+    with tempfile.TemporaryDirectory() as name:
+        copy(pathlib.Path(name))
+        yield random_changes.Suite(pathlib.Path(name), 60 * arguments.minutes)
 
 
 def copy(folder):
@@ -327,17 +322,15 @@ def run_known(arguments):
     if arguments.list:
         return True
     missed = 0
-    with tempfile.TemporaryDirectory() as name:
-        folder = pathlib.Path(name)
-        copy(folder)
+    with suite_in_a_copy(arguments) as suite:
         for tests in sorted({m.tests for m in mutants}):
-            failed = failing_test(folder, tests)
+            failed = failing_test(suite, tests)
             if failed:
                 raise SystemExit(f"{failed} fails without a fault")
         print("| file | fault | noticed by |")
         print("| --- | --- | --- |")
         for mutant in mutants:
-            test = noticed(folder, mutant)
+            test = noticed(suite, mutant)
             missed += test is None
             print(f"| {mutant.file} | {mutant.title} | {test or '**nothing**'} |", flush=True)
     return not missed
@@ -350,9 +343,7 @@ def run_random(arguments):
     if arguments.list:
         random_changes.list_tests(changes)
         return True
-    with tempfile.TemporaryDirectory() as name:
-        copy(pathlib.Path(name))
-        suite = random_changes.Suite(pathlib.Path(name), 60 * arguments.minutes)
+    with suite_in_a_copy(arguments) as suite:
         return random_changes.report(changes, suite.noticed)
 
 

@@ -82,7 +82,7 @@ TESTS_OF = {
     "networks/sequences.py": "networks sequences",
     "objectives.py": "objectives second_calls inference coefficients trainer units part",
     "optimizers.py": "optimizers trainer replicas",
-    "part.py": "part coefficients names validation saving",
+    "part.py": "part coefficients names validation saving likelihood_scales posteriors",
     "penalties.py": "penalties coefficients recipes part",
     "posteriors": "posteriors points posterior_heads inference_samples part",
     "posteriors/points.py": "points inference_scores",
@@ -311,6 +311,17 @@ def tests_of(file):
     return [f"test_{name}.py" for name in names.split()]
 
 
+@contextlib.contextmanager
+def replaced(path, data):
+    """Gives a file other bytes for a while."""
+    before = path.read_bytes()
+    path.write_bytes(data)
+    try:
+        yield
+    finally:
+        path.write_bytes(before)
+
+
 class Suite:
     """The tests in a copy of the library.
 
@@ -335,12 +346,8 @@ class Suite:
 
     def _with(self, change, tests, mark):
         path = self.folder / "keras_vae" / change.file
-        data = path.read_bytes()
-        path.write_bytes(changed(data, change))
-        try:
-            return self._failure("-m", mark, *(f"tests/{name}" for name in tests))
-        finally:
-            path.write_bytes(data)
+        with replaced(path, changed(path.read_bytes(), change)):
+            return self.failure("-m", mark, *(f"tests/{name}" for name in tests))
 
     def _is_sound(self, found, tests, mark):
         """Whether what failed does not fail without a change."""
@@ -349,7 +356,7 @@ class Suite:
         else:  # without "::" it is a file that could not be imported
             alone = ("-m", "", f"tests/{found}", *([] if "::" in found else ["--collect-only"]))
         if alone not in self.sound:
-            self.sound[alone] = self._failure(*alone) is None
+            self.sound[alone] = self.failure(*alone) is None
             if not self.sound[alone]:
                 self._leave_out(found, tests)
         return self.sound[alone]
@@ -361,7 +368,7 @@ class Suite:
         elif found != TIME_LIMIT:
             raise SystemExit(f"pytest could not run {' '.join(tests)}: {found}")
 
-    def _failure(self, *options):
+    def failure(self, *options):
         """Runs tests until the first that fails; returns its name, how the run ended, or None."""
         cache = self.folder / ".pytest_cache"
         shutil.rmtree(cache, ignore_errors=True)
