@@ -87,8 +87,8 @@ class FourierFeatures(keras.layers.Layer):
         self.frequencies = tuple(map(float, frequencies))
 
     def call(self, inputs: Tensor) -> Tensor:
-        phases = ops.concatenate([f * inputs for f in self.frequencies], axis=-1)
-        return ops.concatenate([inputs, ops.sin(phases), ops.cos(phases)], axis=-1)
+        waves = [wave(f * inputs) for wave in (ops.sin, ops.cos) for f in self.frequencies]
+        return ops.concatenate([inputs, *waves], axis=-1)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         return (*input_shape[:-1], input_shape[-1] * (1 + 2 * len(self.frequencies)))

@@ -313,6 +313,13 @@ def soft_clip(x: Tensor, linear: float = 10.0, margin: float = 10.0) -> Tensor:
     return inside + margin * softsign((x - inside) / margin)
 
 
+def bent_above(x: Tensor, floor: Tensor, margin: float = 0.5) -> Tensor:
+    """Returns `x` itself above floor + margin, and smoothly bent to stay above the floor below."""
+    excess = x - (floor + margin)
+    bent = floor + margin + margin * softsign(ops.minimum(excess, 0.0) / margin)
+    return ops.where(excess > 0, x, bent)
+
+
 def softsign(x: Tensor) -> Tensor:
     """Returns x / (1 + |x|), in operations that LiteRT has: no `Softsign` in TensorFlow 2.18."""
     return x / (1.0 + ops.abs(x))

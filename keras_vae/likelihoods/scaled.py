@@ -8,7 +8,7 @@ from keras import ops
 
 from keras_vae import replicas, validation
 from keras_vae.likelihoods.base import Likelihood, sum_over_example
-from keras_vae.part import soft_clip, softsign
+from keras_vae.part import bent_above, soft_clip
 from keras_vae.typing import Shape, Tensor
 
 SMALLEST_ESTIMATE = 1e-6
@@ -172,10 +172,3 @@ class Scaled(Likelihood):
             return ops.sum(values, axis=tuple(range(1, len(values.shape))))
         together = [axis for axis, n in enumerate(self.scale_shape, 1) if n == 1]
         return ops.sum(values, axis=together, keepdims=True) if together else values
-
-
-def bent_above(x: Tensor, floor: Tensor, margin: float = 0.5) -> Tensor:
-    """Returns `x` itself above floor + margin, and smoothly bent to stay above the floor below."""
-    excess = x - (floor + margin)
-    bent = floor + margin + margin * softsign(ops.minimum(excess, 0.0) / margin)
-    return ops.where(excess > 0, x, bent)

@@ -5,7 +5,7 @@ from typing import Any
 from keras import ops
 
 from keras_vae import normal, random
-from keras_vae.part import register, soft_clip, softsign
+from keras_vae.part import bent_above, register, soft_clip
 from keras_vae.posteriors.base import Posterior, float32, is_several
 from keras_vae.posteriors.points import score_points
 from keras_vae.typing import Params, Seed, Shape, Tensor
@@ -14,9 +14,7 @@ from keras_vae.validation import positive_integer
 
 def bounded(log_variance: Tensor) -> Tensor:
     """Bends a log-variance to stay between -20 and 6; from -10 to 4 it is the same."""
-    below = soft_clip(log_variance)
-    above = ops.maximum(below - 4.0, 0.0)
-    return below - above + 2.0 * softsign(0.5 * above)
+    return -bent_above(-soft_clip(log_variance), -6.0, margin=2.0)
 
 
 class NormalPosterior(Posterior):

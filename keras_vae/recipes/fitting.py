@@ -102,7 +102,7 @@ def with_own(recipe: str, given: dict[str, Any], **own: Any) -> dict[str, Any]:
     for part in own.keys() & given.keys() - {"penalties"}:
         raise ValueError(
             f"`{part}` must be left out of recipes.{recipe}, because it is what makes the recipe. "
-            f"Use recipes.vae, which takes any {part}, or another recipe. "
+            "Use another recipe, or a `VAE` of your own parts. "
             f"Received: {part}={given[part]!r}"
         )
     penalties = [*own.get("penalties", ()), *(given.get("penalties") or ())]
