@@ -51,15 +51,15 @@ MUTANTS = [
     Mutant(
         "the joint density that is computed again ignores the mask",
         "model.py",
-        "return density(batch.target, params, mask=batch.mask) + prior.log_prob(z)",
+        "return density(batch.target, params, mask=batch.target_mask) + prior.log_prob(z)",
         "return density(batch.target, params) + prior.log_prob(z)",
         "test_objectives.py -k joint",
     ),
     Mutant(
         "the joint density that is computed again uses the prior without the condition",
         "model.py",
-        "return density(batch.target, params, mask=batch.mask) + prior.log_prob(z)",
-        "return density(batch.target, params, mask=batch.mask) + "
+        "return density(batch.target, params, mask=batch.target_mask) + prior.log_prob(z)",
+        "return density(batch.target, params, mask=batch.target_mask) + "
         f"self._prior_for({NO_CONDITION}).log_prob(z)",
         "test_objectives.py -k joint",
     ),

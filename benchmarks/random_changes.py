@@ -35,7 +35,7 @@ TESTS_OF = {
     # a file or a folder of the library: its tests, most relevant first, without "test_" and ".py"
     "adversarial.py": "adversarial part",
     "archives.py": "archives files saving",
-    "batch.py": "conditions_and_masks inference validation data_adapters model",
+    "batch.py": "masks conditions_and_masks inference validation data_adapters model",
     "callbacks": "callbacks backup worker_callbacks",
     "callbacks/backup.py": "backup callbacks saving worker_callbacks",
     "callbacks/collapse.py": "evaluation",
@@ -60,7 +60,7 @@ TESTS_OF = {
     "quantized",
     "keras_compat.py": "keras_compat archives network_checks optimizers trainer saving",
     "latent_space.py": "priors posteriors combinations",
-    "layers.py": "networks second_calls sequences scales saving replicas",
+    "layers.py": "layers networks second_calls sequences scales saving replicas",
     "likelihoods": "likelihoods likelihood_edges likelihood_samples likelihood_support "
     "likelihood_scales conditions_and_masks part",
     "likelihoods/mixed.py": "likelihoods likelihood_samples likelihood_support inference_scores "
@@ -100,6 +100,7 @@ TESTS_OF = {
     "trainers/jax.py": "backends jax_devices",
     "validation.py": "validation names data_adapters export",
     "writing.py": "writing saving callbacks export",
+    "tables": "tables table_models",
 }
 EQUIVALENT = {
     # (file, the line that changes, the change as the table shows it): why nobody can see it

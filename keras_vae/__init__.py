@@ -22,6 +22,7 @@ from keras_vae import (
     recipes,
     report,
     schedules,
+    tables,
 )
 from keras_vae.model import VAE
 from keras_vae.part import Part
@@ -54,4 +55,5 @@ __all__ = [
     "recipes",
     "report",
     "schedules",
+    "tables",
 ]

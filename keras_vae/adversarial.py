@@ -135,7 +135,8 @@ class TotalCorrelationAdversary(Adversary):
         discriminator: as of `Adversary`.
         weight: as of `Adversary`; the gamma of the paper.
 
-    Example: `AdversarialVAE(…, penalties=[TotalCorrelationAdversary(networks.discriminator(10))])`.
+    Example: `TotalCorrelationAdversary(networks.discriminator(10), weight=10.0)`, a penalty of an
+    `AdversarialVAE` with ten latents.
 
     Reference: Kim and Mnih, Disentangling by Factorising (arXiv:1802.05983), algorithm 2. There
     the two networks take turns and the permuted codes are those of a second batch; here both step
@@ -167,7 +168,8 @@ class PriorAdversary(Adversary):
     Args:
         discriminator, weight: as of `Adversary`.
 
-    Example: `AdversarialVAE(…, penalties=[PriorAdversary(networks.discriminator(8), 10.0)])`.
+    Example: `PriorAdversary(networks.discriminator(8), weight=10.0)`, a penalty of an
+    `AdversarialVAE` with eight latents.
 
     References: Makhzani et al., Adversarial Autoencoders (arXiv:1511.05644), section 2;
     Tolstikhin et al., Wasserstein Auto-Encoders (arXiv:1711.01558), algorithm 1. There the
@@ -200,6 +202,7 @@ class AdversarialVAE(VAE):
     Example:
 
     ```python
+    encoder, decoder = recipes.fitting_networks((28, 28, 1), latent_dim=10)
     adversary = adversarial.TotalCorrelationAdversary(networks.discriminator(10), weight=10.0)
     vae = keras_vae.adversarial.AdversarialVAE(encoder, decoder, penalties=[adversary])
     vae.compile(keras.optimizers.Adam(1e-3), discriminator_optimizer=keras.optimizers.Adam(1e-4))

@@ -17,11 +17,13 @@ class Batch(NamedTuple):
     x: Any
     """What the encoder sees, (B, …), missing values filled; or codes, (B, D), to be decoded."""
     target: Any
-    """What is reconstructed, float32 (B, …)."""
+    """What is reconstructed, float32 (B, …), with entries that do not count filled."""
     condition: Any = None
     """Vectors, float32 (B, C), or None."""
     mask: Any = None
-    """Booleans like the target, False where an entry is missing, or None."""
+    """Booleans like x, False where the encoder does not see an entry, or None."""
+    target_mask: Any = None
+    """Booleans like the target, False where an entry does not count, or None."""
     weights: Any = None
     """Sample weights (B,) that a pipeline gives to a method that scores, or None."""
 
@@ -36,24 +38,40 @@ def unpack(
     """Returns the `Batch` of what a pipeline yields.
 
     Args:
-        data: an array x, or a dict of `x`, and of `condition`, `mask`, `target` and `weights` where
-            there are such. A condition of class indices becomes one-hot vectors.
-        likelihood: fills the missing values of x.
+        data: an array x, or a dict of `x`, and of `condition`, `mask`, `target_mask`, `target` and
+            `weights` where there are such. A condition of class indices becomes one-hot vectors. A
+            `mask` alone holds for x and the target.
+        likelihood: fills the missing values of x and of the target.
         condition_dim: C.
 
     Returns:
         A `Batch`; its target is float32, and so is x, unless it holds integers.
     """
     parts = data if isinstance(data, dict) else {"x": data}
-    x, mask, condition = as_float(parts["x"]), parts.get("mask"), parts.get("condition")
-    if mask is not None:
-        mask = ops.cast(mask, "bool")
-        x = likelihood.filled(x, mask)
+    mask, target_mask = masks(parts)
+    x, condition = as_float(parts["x"]), parts.get("condition")
     if condition is not None:
         condition = vectors(condition, condition_dim)
-    target = parts.get("target")
-    target = ops.cast(x if target is None else target, "float32")
-    return Batch(x, target, condition, mask, parts.get("weights"))
+    target = x if parts.get("target") is None else parts["target"]
+    if target_mask is None or tuple(target.shape[1:]) == tuple(target_mask.shape[1:]):
+        target = likelihood.known(target, target_mask)  # else y replaces it in `compute_loss`
+    if mask is not None:
+        x = _filled(x, mask, target_mask, likelihood)
+    return Batch(x, target, condition, mask, target_mask, parts.get("weights"))
+
+
+def masks(parts: dict[str, Tensor]) -> tuple[Tensor | None, Tensor | None]:
+    """Returns the masks of x and of the target as booleans, None where there is none."""
+    mask, target_mask = parts.get("mask"), parts.get("target_mask")
+    mask = None if mask is None else ops.cast(mask, "bool")
+    return mask, mask if target_mask is None else ops.cast(target_mask, "bool")
+
+
+def _filled(x, mask, target_mask, likelihood):
+    """Fills missing entries of x, with 0 where x has another shape than the target."""
+    if mask is target_mask or tuple(mask.shape[1:]) == tuple(target_mask.shape[1:]):
+        return likelihood.filled(x, mask)
+    return ops.where(mask, ops.cast(x, "float32"), 0.0)
 
 
 def as_float(x: Tensor) -> Tensor:

@@ -46,6 +46,8 @@ def closed_form(posterior_class: type, prior_class: type) -> Callable:
     Example:
 
     ```python
+    class MyPosterior(keras_vae.posteriors.Posterior): ...
+
     @keras_vae.divergences.closed_form(MyPosterior, keras_vae.priors.StandardNormal)
     def my_kl(q, prior):
         return ...   # (B,), nats

@@ -5,6 +5,7 @@ Every endpoint is a deterministic function: noise is an input, and no file has a
 
 import contextlib
 import functools
+import json
 import pathlib
 import tempfile
 import warnings
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
 FORMATS = {"tf_saved_model": "", "onnx": ".onnx", "litert": ".tflite"}
 """Names, as those of Keras, and the ends of their files."""
+
+TABLE = "table.json"
+"""What describes the columns of a table, in the folder of an export or at the end of a name."""
 
 BACKENDS = {"tensorflow": tuple(FORMATS), "jax": ("tf_saved_model",), "torch": ("onnx",)}
 """The formats that each backend can write with a free batch size."""
@@ -56,18 +60,38 @@ def export(
             with saving.atomic_folder(filepath) as folder:
                 for name in names:
                     _write_onnx(vae, f"{folder}/{name}.onnx", name, component)
+                _write_table(vae, folder / TABLE)
         elif format == "onnx":
-            with saving.atomic(filepath) as file:
+            with _file_and_table(vae, filepath) as file:
                 _write_onnx(vae, file, names[0], component)
         elif format == "litert":
-            with saving.atomic(filepath) as file:
+            with _file_and_table(vae, filepath) as file:
                 content = _litert(vae, names, component, quantize, representative_data)
                 pathlib.Path(file).write_bytes(content)
         else:
             with saving.atomic_folder(filepath) as folder:
                 _write_saved_model(vae, folder, names, component)
+                _write_table(vae, folder / TABLE)
     if verbose:
         print(f"Exported {', '.join(names)} to {filepath}")
+
+
+def _write_table(vae, path):
+    """Writes the scaling and the classes of the columns as JSON, if the model is of a table."""
+    from keras_vae.tables import TableVAE  # it imports this module
+
+    if isinstance(vae, TableVAE):
+        content = json.dumps(vae.table.get_config(), indent=1, allow_nan=False)
+        with saving.atomic(path) as temporary:
+            pathlib.Path(temporary).write_text(content, encoding="utf-8")
+
+
+@contextlib.contextmanager
+def _file_and_table(vae, filepath):
+    """Writes one file, and `encoder.table.json` beside `encoder.onnx` if it is of a table."""
+    with saving.atomic(filepath) as file:
+        yield file
+        _write_table(vae, pathlib.Path(filepath).with_suffix(f".{TABLE}"))
 
 
 def _write_saved_model(vae, folder, names, component):

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 import keras
 from keras import ops
 
+from keras_vae import random
 from keras_vae.batch import Batch
+from keras_vae.part import argmax
 from keras_vae.posteriors import DiagonalNormal
 from keras_vae.typing import Params, Tensor
 
@@ -118,6 +120,41 @@ def impute(vae: "VAE", batch: Batch, num_samples: int) -> Tensor:
     log_weights, params = _log_weights(vae, batch, num_samples)
     shares = ops.exp(log_weights - ops.logsumexp(log_weights, axis=0))  # of one draw too
     return vae.likelihood.mixture_mean(params, shares)
+
+
+def impute_draws(
+    vae: "VAE", batch: Batch, num_samples: int, num_imputations: int
+) -> dict[str, Tensor]:
+    """Draws x given its observed entries: z by importance resampling, then x from p(x|z).
+
+    Returns:
+        A dict of `x`, (B, M, …), and the effective number of the draws of z,
+            `effective_sample_size`, (B,).
+    """
+    log_weights, params = _log_weights(vae, batch, num_samples)
+    log_shares = ops.transpose(ops.log_softmax(log_weights, axis=0))  # (B, K)
+    shape = (ops.shape(log_shares)[0], num_imputations, num_samples)
+    noise = random.gumbel(random.uniform(shape, vae._eval_noise))
+    chosen = ops.one_hot(argmax(log_shares[:, None] + noise), num_samples)  # (B, M, K)
+    flat = ops.reshape(params, (num_samples, shape[0], -1))
+    picked = ops.matmul(chosen, ops.transpose(flat, (1, 0, 2)))
+    picked = ops.reshape(picked, (-1, *params.shape[2:]))
+    x = vae.likelihood.sample(picked, vae._eval_noise)
+    return {
+        "x": ops.reshape(x, (shape[0], num_imputations, *x.shape[1:])),
+        "effective_sample_size": 1.0 / ops.sum(ops.exp(2.0 * log_shares), axis=-1),
+    }
+
+
+def feature_loss(vae: "VAE", batch: Batch, num_samples: int) -> Tensor:
+    """Returns -log p(x|z) of each entry in nats, (B, …), averaged over draws from q(z|x).
+
+    It is 0 where the target mask is False, so that entries add up to the reconstruction loss.
+    """
+    draws = vae._score_draws(batch, num_samples)
+    target = vae.likelihood.to_edge(batch.target)
+    found = -ops.mean(vae.likelihood.feature_log_prob(target, draws["params"]), axis=0)
+    return found if batch.target_mask is None else ops.where(batch.target_mask, found, 0.0)
 
 
 def _log_weights(vae, batch, num_samples):

@@ -6,7 +6,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_vae import random, replicas
+from keras_vae import keras_compat, random, replicas
 from keras_vae.part import register
 from keras_vae.typing import Shape, Tensor
 
@@ -47,6 +47,65 @@ class Log1p(keras.layers.Layer):
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         return input_shape
+
+
+@register
+class LearnedFill(keras.layers.Layer):
+    """Replaces missing values by learned ones, one for each feature: the first layer of an encoder.
+
+    An encoder with this layer at its start is given NaN where the `mask` of a batch is False; other
+    encoders are given a fixed value there, and cannot tell it from an observed one. Ahead of this
+    layer there may be only layers that keep each value where it is, or change it alone, such as
+    `Flatten`, `Rescaling` and `Log1p`.
+
+    Args:
+        indicators: whether to append 1 for each missing feature and 0 for each other to the last
+            axis.
+        initializer: of the values that stand in for missing ones.
+        kwargs: arguments of `keras.layers.Layer`.
+
+    Call arguments:
+        inputs: Tensor (B, …, F), NaN where a value is missing.
+
+    Returns:
+        Tensor (B, …, F), or (B, …, 2 F) with `indicators`, without NaN.
+
+    Example:
+
+    ```python
+    encoder = keras.Sequential([
+        keras.Input((30,)),
+        keras_vae.layers.LearnedFill(indicators=True),
+        keras.layers.Dense(128, "gelu"),
+    ])
+    ```
+    """
+
+    def __init__(self, indicators: bool = False, initializer: Any = "zeros", **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.indicators = bool(indicators)
+        self.initializer = keras.initializers.get(initializer)
+
+    def build(self, input_shape: Shape) -> None:
+        """Makes one value for each feature; an axis of any length shares its values."""
+        shape = tuple(size or 1 for size in input_shape[1:])
+        self.values = self.add_weight(name="values", shape=shape, initializer=self.initializer)
+
+    def call(self, inputs: Tensor) -> Tensor:
+        missing = ops.isnan(inputs)
+        known = ops.where(missing, ops.zeros_like(inputs), inputs)
+        filled = ops.where(missing, ops.cast(self.values, inputs.dtype), known)
+        if not self.indicators:
+            return filled
+        return ops.concatenate([filled, ops.cast(missing, inputs.dtype)], axis=-1)
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        return (*input_shape[:-1], input_shape[-1] * (2 if self.indicators else 1))
+
+    def get_config(self) -> dict[str, Any]:
+        initializer = keras.initializers.serialize(self.initializer)
+        own = {"indicators": self.indicators, "initializer": initializer}
+        return {**super().get_config(), **own}
 
 
 @register
@@ -110,6 +169,78 @@ def scales_its_input(network: keras.Layer) -> bool:
     """Returns whether one of the first layers of a network brings its input to another scale."""
     first = getattr(network, "layers", [])[:4]
     return any(isinstance(layer, SCALING) for layer in first)
+
+
+KEEPING_MISSING = (
+    Dropout,
+    Log1p,
+    keras.layers.Dropout,
+    keras.layers.Flatten,
+    keras.layers.GaussianNoise,
+    keras.layers.InputLayer,
+    keras.layers.Normalization,
+    keras.layers.Permute,
+    keras.layers.Rescaling,
+    keras.layers.Reshape,
+)
+"""Layers behind which NaN marks the same missing values as before."""
+
+
+def fills_missing(encoder: keras.Layer) -> bool:
+    """Returns whether an encoder fills missing values itself, by a `LearnedFill` at its start.
+
+    Args:
+        encoder: the network.
+
+    Raises:
+        ValueError: if a layer ahead of the `LearnedFill` mixes missing and observed values.
+    """
+    if not _has_fill(encoder):
+        return False
+    mixing = sorted(layer.name for layer in _ahead_of_fill(encoder) if not _keeps_missing(layer))
+    if mixing:
+        raise ValueError(
+            "`encoder` must have its LearnedFill ahead of all layers that mix features, because "
+            "one missing value would make all that is mixed with it missing; make it the first. "
+            f"Received: encoder={encoder.name} with {mixing} ahead of the LearnedFill"
+        )
+    return True
+
+
+def _has_fill(operation):
+    is_layer = isinstance(operation, keras.Layer)
+    inside = keras_compat.flatten_layers(operation) if is_layer else []
+    return any(isinstance(layer, LearnedFill) for layer in inside)
+
+
+def _keeps_missing(operation):
+    if isinstance(operation, keras.Model):
+        return all(_keeps_missing(layer) for layer in operation.layers)
+    return isinstance(operation, KEEPING_MISSING)
+
+
+def _ahead_of_fill(network):
+    """The operations whose outputs reach a `LearnedFill`, as far as the network shows them."""
+    outputs = getattr(network, "outputs", None)
+    if not isinstance(network, keras.Model) or not isinstance(outputs, list):
+        return []
+    found = []
+    for operation, inputs in _upstream(outputs):
+        if _has_fill(operation):
+            found += [ahead for ahead, _ in _upstream(inputs)] + _ahead_of_fill(operation)
+    return found
+
+
+def _upstream(tensors):
+    """(operation, input tensors) of all that symbolic tensors are computed by, each once."""
+    found, waiting = {}, list(tensors)
+    while waiting:
+        made = keras_compat.origin(waiting.pop())
+        if made is not None and id(made[0]) not in found:
+            operation, _, inputs = made
+            found[id(operation)] = (operation, inputs)
+            waiting += inputs
+    return list(found.values())
 
 
 STOCK = tuple(

@@ -5,7 +5,7 @@ import functools
 import inspect
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 import keras
@@ -136,6 +136,7 @@ class VAE(Configured, Trainer):
         self._step_metrics = StepMetrics(names, self.posterior.latent_dim)
         self._runners = Runners(self)
         self._has_metrics = False
+        self.encoder_fills_missing = layers.fills_missing(encoder)
         self.encoder_takes_condition = condition_length(encoder) is not None
         self.decoder_takes_condition = condition_length(decoder) is not None
         self.condition_dim = condition_length(encoder) or condition_length(decoder)
@@ -222,7 +223,8 @@ class VAE(Configured, Trainer):
         """Encodes x, draws codes and decodes them.
 
         Args:
-            x: the examples, or a dict with `x`, and with `condition` and `mask` if there are any.
+            x: the examples, or a dict with `x`, and with `condition`, `mask` and `target_mask` if
+                there are any.
             training: whether this is a training step.
 
         Returns:
@@ -239,8 +241,14 @@ class VAE(Configured, Trainer):
 
     def _infer(self, batch, training=None):
         """The parameters of q(z|x), a dict."""
-        features = self._features(batch.x, batch.condition, training)
+        features = self._features(self._seen(batch), batch.condition, training)
         return self.posterior(features, **_mode(training))
+
+    def _seen(self, batch):
+        """The encoder's x: NaN where an entry is missing, for an encoder that fills it itself."""
+        if batch.mask is None or not self.encoder_fills_missing:
+            return batch.x
+        return ops.where(batch.mask, batch.x, float("nan"))
 
     def _draw(self, batch, num_samples, training=False):
         """`q`, draws `z` with their `log_posterior`, and what the decoder emits, `params`.
@@ -289,7 +297,7 @@ class VAE(Configured, Trainer):
         extra = sum(ops.sum(loss) for loss in self.losses)  # a second call of a network clears them
         batch = Batch(**y_pred["batch"])
         if y is not None:
-            batch = batch._replace(target=ops.cast(y, "float32"))
+            batch = batch._replace(target=self.likelihood.known(y, batch.target_mask))
         weights = ops.ones_like(y_pred["z"][0, :, 0])
         if sample_weight is not None:
             weights = weights * ops.cast(sample_weight, weights.dtype)
@@ -319,11 +327,8 @@ class VAE(Configured, Trainer):
 
     def _is_good(self, batch):
         """Whether the input of each example is finite and its target in the support, (B,)."""
-        target = batch.target
-        if batch.mask is not None:
-            target = self.likelihood.filled(target, batch.mask)
         return inference.finite_input(self, batch) & inference.all_of_each(
-            self.likelihood.in_support(target)
+            self.likelihood.in_support(batch.target)
         )
 
     def compute_metrics(
@@ -331,7 +336,7 @@ class VAE(Configured, Trainer):
     ) -> dict[str, Tensor]:
         """Updates the metrics of `compile`, which compare the target with the mean of p(x|z).
 
-        The mean is that of the first draw of z. Missing values count as equal.
+        The mean is that of the first draw of z. Entries that do not count are taken as equal.
 
         Args:
             x: not used; the batch is in `y_pred`.
@@ -346,8 +351,8 @@ class VAE(Configured, Trainer):
             return self.get_metrics_result()
         batch, mean = Batch(**y_pred["batch"]), y_pred["mean"]
         target = batch.target if y is None else y
-        if batch.mask is not None:
-            target = ops.where(batch.mask, ops.cast(target, mean.dtype), mean)
+        if batch.target_mask is not None:
+            target = ops.where(batch.target_mask, ops.cast(target, mean.dtype), mean)
         return super().compute_metrics(x, target, mean, sample_weight)
 
     def _features(self, x, condition, training=None):
@@ -400,10 +405,10 @@ class VAE(Configured, Trainer):
 
         def log_joint(z):
             params = self._decode_again(z, batch.condition, y_pred.get("decoder_state"))
-            return density(batch.target, params, mask=batch.mask) + prior.log_prob(z)
+            return density(batch.target, params, mask=batch.target_mask) + prior.log_prob(z)
 
         return objectives.LossTerms(
-            log_likelihood=density(batch.target, y_pred["params"], mask=batch.mask),
+            log_likelihood=density(batch.target, y_pred["params"], mask=batch.target_mask),
             kl_summands=kl,
             log_posterior=log_posterior,
             log_prior=log_prior,
@@ -415,8 +420,15 @@ class VAE(Configured, Trainer):
             log_joint=log_joint,
             seed=self._train_noise if training else self._eval_noise,
             target=batch.target,
-            reconstruction=lambda: self.likelihood.mean(y_pred["params"][0]),
+            reconstruction=lambda: self._reconstruction(batch, y_pred["params"][0]),
         )
+
+    def _reconstruction(self, batch, params):
+        """The mean of p(x|z), with the target's own values at entries that do not count."""
+        mean = self.likelihood.mean(params)
+        if batch.target_mask is None:
+            return mean
+        return ops.where(batch.target_mask, mean, ops.cast(batch.target, mean.dtype))
 
     # Training and evaluation, as in Keras.
 
@@ -487,7 +499,8 @@ class VAE(Configured, Trainer):
         Args:
             args, kwargs: the arguments of `keras.Model.fit`. x may be an array, a tensor, a data
                 frame, a sparse matrix, a masked array, an HDF5 data set, a dict with `x`,
-                `condition` and `mask`, or a pipeline of batches. y is what the model is to
+                `condition`, `mask` (what the encoder sees) and `target_mask` (what the likelihood
+                counts, by default `mask`), or a pipeline of batches. y is what the model is to
                 reconstruct, by default x.
 
         Returns:
@@ -698,6 +711,10 @@ class VAE(Configured, Trainer):
         means = self._step_metrics.means.names
         names = [prefix + name for prefix in ("", "val_") for name in means]
         return {name: logs[name] for name in names if name in logs} | logs
+
+    def prepare(self, x: Any) -> Any:
+        """Returns x itself; a subclass returns arrays for containers that it alone knows."""
+        return x
 
     def data_spec(self, x_shape: Shape) -> data_adapters.DataSpec:
         """Returns what the model takes, for `data_adapters`; builds the model if needed."""
@@ -920,7 +937,7 @@ class VAE(Configured, Trainer):
 
         Args:
             x: (N, …). The values at missing entries do not matter, and may be NaN. A masked array
-                or a dict, as for `fit`, brings its mask along.
+                or a dict, as for `fit`, brings its mask along. A `target_mask` plays no part.
             mask: like x: 1 or True where x is observed, 0 or False where it is missing.
             num_samples: number of draws of z for each example.
             condition: for a conditional model: one class or one vector of floats for all examples,
@@ -945,7 +962,8 @@ class VAE(Configured, Trainer):
                 "`impute` must have a likelihood whose features are independent given z, because "
                 f"it fills them one by one. Received: likelihood={type(self.likelihood).__name__}"
             )
-        given = x if isinstance(x, dict) else {"x": x}
+        given = dict(x) if isinstance(x, Mapping) else {"x": x}
+        given.pop("target_mask", None)
         extra = {"mask": mask, "condition": condition}
         x = data_adapters.for_score(self, given | {k: v for k, v in extra.items() if v is not None})
         if not isinstance(x, dict) or "mask" not in x:

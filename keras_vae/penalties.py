@@ -77,7 +77,7 @@ class TotalCorrelation(Penalty):
         estimator: `"weighted"` or `"stratified"` minibatch sampling. The first is simple, and off
             by a constant; the second is unbiased for q(z) at each draw.
 
-    Example: `VAE(…, penalties=[TotalCorrelation(60_000, weight=5.0)])`.
+    Example: `VAE(encoder, decoder, penalties=[TotalCorrelation(60_000, weight=5.0)])`.
 
     Reference: Chen et al., Isolating Sources of Disentanglement (arXiv:1802.04942), equations 2,
     S4 and S6.
@@ -186,7 +186,7 @@ class DIP(Penalty):
         kind: `"I"`: C is the covariance of the posterior means. `"II"`: that of the codes, with the
             mean posterior variance added.
 
-    Example: `VAE(…, penalties=[DIP(weight=10.0, kind="II")])`.
+    Example: `VAE(encoder, decoder, penalties=[DIP(weight=10.0, kind="II")])`.
 
     Reference: Kumar et al., Variational Inference of Disentangled Latent Concepts
     (arXiv:1711.00848), equations 6 and 7.
@@ -248,7 +248,7 @@ class MMD(Penalty):
             C = 2 D scale² · (0.1, 0.2, 0.5, 1, 2, 5, 10).
         scale: number, the standard deviation of the prior.
 
-    Example: `VAE(…, objective=ELBO(beta=0.0), penalties=[MMD(weight=1000.0)])`.
+    Example: `VAE(encoder, decoder, objective=objectives.ELBO(beta=0.0), penalties=[MMD(1000.0)])`.
 
     References: Gretton et al., A Kernel Two-Sample Test (2012), lemma 6; Tolstikhin et al.,
     Wasserstein Auto-Encoders (arXiv:1711.01558), algorithm 2; Zhao et al., InfoVAE

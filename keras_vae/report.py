@@ -1,4 +1,4 @@
-"""A page that shows what a model learnt: numbers, curves, pictures, and a map to explore.
+"""A page that shows what a model learnt: numbers, curves, pictures, and a map or a table.
 
 One HTML file without anything from the network. Needs `pip install "keras_vae[report]"`.
 """
@@ -23,6 +23,8 @@ _STRIPS = 32  # latent dimensions with a traversal
 _STEPS = 11  # tiles of a traversal
 _MAP = 20  # tiles along each axis of the map
 _POINTS = 1500  # codes on the map
+_ROWS = 15  # strangest rows of a table
+_SATURATED = 6.0  # standard deviations at which the colour of a cell is full
 _MEANINGS = {
     "log_likelihood": "log p(x), a bound by importance sampling with {draws} draws of each of the "
     "first {scored} examples; higher is better",
@@ -51,8 +53,9 @@ def write(
 
     Args:
         path: file to write, such as "report.html".
-        vae: a `VAE` without a condition.
-        x: (N, …) test examples; up to 10,000 are looked at.
+        vae: a `VAE` without a condition. For a `TableVAE` the page shows the kinds of the columns,
+            the values of real and of generated rows, and the strangest rows cell by cell.
+        x: (N, …) test examples, or a frame of a `TableVAE`; up to 10,000 are looked at.
         labels: (N,) classes 0, 1, …, to colour codes on the map.
         class_names: their names.
         history: dict of lists, as `fit(…).history`, for the curves.
@@ -73,7 +76,7 @@ def write(
             "`vae` must be a model without a condition, because the page draws from one "
             f"distribution. Received: a model with a condition of length {vae.condition_dim}"
         )
-    x = np.asarray(x[:10_000])
+    x = x[:10_000] if _is_table(vae, x) else np.asarray(x[:10_000])
     numbers = _numbers(vae, x, num_samples)
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     source = importlib.resources.files("keras_vae").joinpath("report.html").read_text("utf-8")
@@ -87,16 +90,25 @@ def write(
         pictures=_pictures(vae, x),
         dimensions=_dimensions(vae, x, numbers.get("kl_per_dimension")),
         map=_map(vae, x, labels, class_names),
+        table=_table(vae, x),
     )
     with saving.atomic(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
         file.write(page)
     return numbers
 
 
+def _is_table(vae, x):
+    """Whether x is a frame that the model takes."""
+    from keras_vae.tables import TableVAE, frames  # imports the models, which import this file
+
+    return isinstance(vae, TableVAE) and frames.is_frame(x)
+
+
 def _numbers(vae, x, num_samples):
     log_prob = vae.log_likelihood(x[:1000], num_samples=num_samples)
     numbers = {"log_likelihood": float(np.mean(log_prob))}
-    numbers["bits_per_dim"] = float(np.mean(evaluation.bits_per_dim(log_prob, x.shape[1:])))
+    if not _is_table(vae, x):
+        numbers["bits_per_dim"] = float(np.mean(evaluation.bits_per_dim(log_prob, x.shape[1:])))
     return numbers | vae.diagnose(x)
 
 
@@ -116,8 +128,10 @@ def _rows(numbers, scored, draws):
 
 def _facts(vae, x):
     parts = ("posterior", "prior", "likelihood", "objective")
+    shape = " x ".join(map(str, x.shape[1:]))
+    of_what = f"rows of {shape} columns" if _is_table(vae, x) else f"of shape {shape}"
     return {
-        "examples": f"{len(x):,} of shape {' x '.join(map(str, x.shape[1:]))}",
+        "examples": f"{len(x):,} {of_what}",
         "latent dimensions": vae.posterior.latent_dim,
         "parameters": f"{vae.count_params():,}",
         **{name: type(getattr(vae, name)).__name__ for name in parts},
@@ -189,6 +203,36 @@ def _map(vae, x, labels, class_names):
             for (u, v), c in zip(places, classes, strict=True)
         ],
         "names": [(int(c) % 10, class_names[int(c)] if class_names else c) for c in names],
+    }
+
+
+def _table(vae, x):
+    """What the page shows of a table: its columns, real and new rows, the strangest rows."""
+    if not _is_table(vae, x):
+        return None
+    rows = vae.generate(max(len(x), 100), seed=0)
+    found = plotting.strangest_cells(vae.explain(x), x, _ROWS)
+    shades = np.clip(np.nan_to_num(found["strangeness"]) / _SATURATED, 0.0, 1.0)
+    return {
+        "columns": [(n, type(k).__name__, k.describe()) for n, k in vae.table.columns.items()],
+        "marginals": _figure(plotting.marginals(x, rows, max_columns=40, title=None)),
+        "names": found["columns"],
+        "rows": [
+            (row, [_cell(*cell) for cell in zip(texts, strangeness, own, strict=True)])
+            for row, texts, strangeness, own in zip(
+                found["rows"], found["texts"], found["strangeness"], shades, strict=True
+            )
+        ],
+    }
+
+
+def _cell(text, strangeness, shade):
+    """A cell of the strangest rows: its text, its score for a tooltip, and its colours."""
+    return {
+        "text": text,
+        "score": "a gap" if np.isnan(strangeness) else f"{strangeness:+.1f} standard deviations",
+        "shade": f"{shade:.2f}",
+        "is_dark": bool(shade > 0.6),
     }
 
 

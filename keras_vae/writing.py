@@ -84,7 +84,8 @@ def atomic_folder(path: FilePath) -> Iterator[pathlib.Path]:
 
 def _check_replaceable(path):
     names = [entry.name for entry in path.iterdir()] if path.is_dir() else []
-    is_export = "saved_model.pb" in names or all(name.endswith(".onnx") for name in names)
+    of_onnx = all(name.endswith(".onnx") or name == "table.json" for name in names)
+    is_export = "saved_model.pb" in names or of_onnx
     if (path.exists() and not path.is_dir()) or not is_export:
         what = f"which holds {names[:3]}" if names else "which is a file"
         raise ValueError(

@@ -14,6 +14,14 @@ from keras_vae_cli.arguments import parser
 __all__ = ["main"]
 
 
+class _Refused(SystemExit):
+    """Ends the process with the status 2, as typing errors do; its text is the sentence."""
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(sentence)
+        self.code = 2
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """Runs one command.
 
@@ -21,7 +29,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         argv: the arguments, a list of strings; those of the process if None.
 
     Raises:
-        SystemExit: if the arguments are wrong, or with a sentence if the command fails.
+        SystemExit: with a sentence on standard error, and the status 2 if the arguments or what
+            they name are wrong, or 1 if the training fails or a file cannot be written.
 
     Example: `main(["train", "--data", "shapes", "--epochs", "1"])`.
     """
@@ -32,5 +41,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         faulthandler.enable(sys.__stderr__)
     try:
         arguments.run(arguments)
-    except (ValueError, ImportError, FloatingPointError) as error:
+    except (FloatingPointError, OSError) as error:
         sys.exit(f"keras-vae: {error}")
+    except (ValueError, ImportError) as error:
+        refused = _Refused(f"keras-vae: {error}")
+        print(refused, file=sys.stderr)
+        raise refused from error

@@ -37,12 +37,14 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="keras-vae", description="Variational autoencoders.")
     top.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
     subparsers = top.add_subparsers(required=True, metavar="COMMAND")
-    data = _data()
+    data, rows = _data(), _rows()
     _train(_command(subparsers, commands.train, data).add_argument)
     _evaluate(_command(subparsers, commands.evaluate, data).add_argument)
     _generate(_command(subparsers, commands.generate).add_argument)
     _reconstruct(_command(subparsers, commands.reconstruct, data).add_argument)
     _encode(_command(subparsers, commands.encode, data).add_argument)
+    _impute(_command(subparsers, commands.impute, rows).add_argument)
+    _score(_command(subparsers, commands.score, rows).add_argument)
     _export(_command(subparsers, commands.export).add_argument)
     return top
 
@@ -65,28 +67,53 @@ def _data():
     add = data.add_argument
     add(
         "--data",
-        help="fashion_mnist, shapes, a folder of images, a .npy or .npz file "
-        "(default: fashion_mnist)",
+        help="fashion_mnist, shapes, a folder of images, a .npy or .npz file, or for a table a "
+        ".csv, .tsv or .parquet file (default: fashion_mnist)",
     )
     add("--strict", action="store_true", help="refuse a folder with a damaged image")
-    add("--batch-size", type=numbers.count, default=128, metavar="N", help="examples in a batch")
+    add(
+        "--batch-size",
+        type=numbers.count,
+        metavar="N",
+        help="examples in a batch (default: 128; to train a table: by its rows)",
+    )
     return data
+
+
+def _rows():
+    """The options of the commands that are about the rows of a table alone."""
+    rows = argparse.ArgumentParser(add_help=False)
+    rows.add_argument("--data", required=True, help="a .csv, .tsv or .parquet file of rows")
+    return rows
 
 
 def _train(add):
     count, seed = numbers.count, numbers.seed
     add("--output", default="vae_run", metavar="DIR", help="folder for all that it leaves")
-    add("--epochs", type=count, default=10, metavar="N", help="in total, with --resume too")
-    add("--latent-dim", type=count, default=2, metavar="D", help="length of the code")
-    add("--network", choices=["vae", "tutorial"], default="vae", help="tutorial: convolutions")
-    add("--likelihood", choices=LIKELIHOODS, default="bernoulli", help="of the data, p(x|z)")
-    add("--beta", type=numbers.not_negative, default=1.0, help="weight of the KL")
+    add(
+        "--epochs",
+        type=count,
+        metavar="N",
+        help="in total, with --resume too (default: 10; a table: until it fits best)",
+    )
+    add(
+        "--latent-dim",
+        type=count,
+        metavar="D",
+        help="length of the code (default: 2; a table: 10, from 5000 rows on 32)",
+    )
+    add(
+        "--network",
+        choices=["vae", "tutorial"],
+        help="of images; tutorial: convolutions (default: vae)",
+    )
+    add("--likelihood", choices=LIKELIHOODS, help="of the data, p(x|z) (default: bernoulli)")
+    add("--beta", type=numbers.not_negative, help="weight of the KL (default: 1.0)")
     add(
         "--warm-up",
         type=numbers.count_or_zero,
-        default=0,
         metavar="N",
-        help="epochs in which beta rises from 0",
+        help="epochs in which beta rises from 0 (default: 0)",
     )
     add("--learning-rate", type=numbers.positive, default=1e-3, metavar="R", help="of Adam")
     add("--decay", action="store_true", help="let the rate fall along a cosine over --epochs")
@@ -112,22 +139,62 @@ def _evaluate(add):
 
 def _generate(add):
     _model(add)
-    add("--num", type=numbers.count, default=64, metavar="N", help="how many")
+    add("--num", "--count", type=numbers.count, default=64, metavar="N", help="how many")
     temperature = numbers.not_negative
     add("--temperature", type=temperature, default=1.0, metavar="T", help="scale of the prior")
     add("--seed", type=numbers.seed, help="of the draws")
-    add("--output", default="samples.png", help="a .png or .npy file")
+    add(
+        "--condition",
+        action="append",
+        metavar="COLUMN=VALUE",
+        help="what all rows have; may be repeated (for a table)",
+    )
+    add(
+        "--output",
+        help="a .png or .npy file (default: samples.png), or for a table a .csv, .tsv or "
+        ".parquet file (default: rows.csv)",
+    )
+    _overwrite(add)
 
 
 def _reconstruct(add):
     _model(add)
     add("--num", type=numbers.count, default=10, metavar="N", help="how many")
     add("--output", default="reconstructions.png", help="a .png or .npy file")
+    _overwrite(add)
 
 
 def _encode(add):
     _model(add)
-    add("--output", default="codes.csv", help="a .csv file")
+    add(
+        "--split",
+        choices=["test", "train", "all"],
+        default="test",
+        help="which examples; of a table all rows",
+    )
+    add("--output", default="codes.csv", help="a .csv, .npy or .parquet file")
+    _overwrite(add)
+
+
+def _impute(add):
+    _model(add)
+    add(
+        "--num-imputations",
+        type=numbers.count,
+        metavar="N",
+        help="draw the gaps N times, and write filled-1.csv, … for --output filled.csv "
+        "(default: fill them once, by the most probable)",
+    )
+    add("--seed", type=numbers.seed, help="of the draws")
+    add("--output", default="filled.csv", help="a .csv, .tsv or .parquet file")
+    _overwrite(add)
+
+
+def _score(add):
+    _model(add)
+    add("--cells", action="store_true", help="write the nats of each cell too")
+    add("--output", default="scores.csv", help="a .csv, .tsv or .parquet file")
+    _overwrite(add)
 
 
 def _export(add):
@@ -135,6 +202,10 @@ def _export(add):
     add("--format", choices=["tf_saved_model", "onnx", "litert"], default="tf_saved_model")
     add("--component", choices=["encoder", "decoder", "all"], default="all")
     add("--output", required=True, help="a folder, .onnx or .tflite file")
+
+
+def _overwrite(add):
+    add("--overwrite", action="store_true", help="replace the file that is in --output")
 
 
 def _model(add):

@@ -18,7 +18,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
 
 
 def generate(arguments: argparse.Namespace) -> None:
-    """Writes new examples as a picture or an array."""
+    """Writes new examples as a picture or an array, or new rows of a table."""
     from keras_vae.cli.generate import generate
 
     generate(arguments)
@@ -32,10 +32,24 @@ def reconstruct(arguments: argparse.Namespace) -> None:
 
 
 def encode(arguments: argparse.Namespace) -> None:
-    """Writes the codes of the test set: one row an example, the label last if there is one."""
+    """Writes codes: of all rows of a table, or of the test set with its labels."""
     from keras_vae.cli.encode import encode
 
     encode(arguments)
+
+
+def impute(arguments: argparse.Namespace) -> None:
+    """Writes the rows of a file with their gaps filled, and all else as it is."""
+    from keras_vae.cli.impute import impute
+
+    impute(arguments)
+
+
+def score(arguments: argparse.Namespace) -> None:
+    """Writes how strange each row of a file is, in nats, and on request each of its cells."""
+    from keras_vae.cli.score import score
+
+    score(arguments)
 
 
 def export(arguments: argparse.Namespace) -> None:

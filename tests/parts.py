@@ -96,6 +96,23 @@ def table():
     )
 
 
+def wide_table():
+    """A table whose groups have several parameters a column, or hold a part."""
+    counts = likelihoods.ZeroInflated(likelihoods.NegativeBinomial())
+    return likelihoods.Mixed(
+        [likelihoods.StudentT("decoder"), likelihoods.Ordinal(3), counts], [2, 1, 1]
+    )
+
+
+def histogram():
+    edges = [[-3.0, -0.5, 0.0, 0.2, 4.0], [0.0, 0.4, 1.0], [-1.0, 0.0, 0.5, 2.0]]
+    return likelihoods.Histogram(edges, [[1, 5, 3, 1], [2, 1], [0, 1, 1]])
+
+
+def rescaled():
+    return likelihoods.Rescaled(table(), [2.0, 1e-3, 1.0])
+
+
 PARTS = {
     # posteriors
     "DiagonalNormal": Example("posterior", lambda: posteriors.DiagonalNormal(2)),
@@ -167,15 +184,33 @@ PARTS = {
     "Normal per feature": Example("likelihood", lambda: likelihoods.Normal("per_feature")),
     "Laplace fixed": Example("likelihood", lambda: likelihoods.Laplace(0.5)),
     "Laplace shared": Example("likelihood", lambda: likelihoods.Laplace("shared")),
+    "Normal decoder": Example("likelihood", lambda: likelihoods.Normal("decoder")),
+    "Laplace decoder": Example("likelihood", lambda: likelihoods.Laplace("decoder")),
+    "StudentT": Example("likelihood", likelihoods.StudentT),
+    "StudentT fixed": Example("likelihood", lambda: likelihoods.StudentT(0.5, 4.0)),
+    "StudentT shared": Example("likelihood", lambda: likelihoods.StudentT("shared", 2.0)),
+    "StudentT decoder": Example("likelihood", lambda: likelihoods.StudentT("decoder")),
+    "LogNormal": Example("likelihood", likelihoods.LogNormal),
+    "LogNormal decoder": Example("likelihood", lambda: likelihoods.LogNormal("decoder")),
     "Beta": Example("likelihood", likelihoods.Beta),
     "Categorical": Example("likelihood", lambda: likelihoods.Categorical(3)),
+    "Ordinal": Example("likelihood", lambda: likelihoods.Ordinal(4)),
     "Poisson": Example("likelihood", likelihoods.Poisson),
     "NegativeBinomial": Example("likelihood", likelihoods.NegativeBinomial),
+    "ZeroInflated": Example(
+        "likelihood", lambda: likelihoods.ZeroInflated(likelihoods.NegativeBinomial())
+    ),
+    "ZeroInflated Poisson": Example(
+        "likelihood", lambda: likelihoods.ZeroInflated(likelihoods.Poisson())
+    ),
     "DiscretizedLogistic": Example("likelihood", lambda: likelihoods.DiscretizedLogistic(4)),
     "DiscretizedLogisticMixture": Example(
         "likelihood", lambda: likelihoods.DiscretizedLogisticMixture(3, levels=4)
     ),
     "Mixed": Example("likelihood", table, ((3,),)),
+    "Mixed wide": Example("likelihood", wide_table, ((4,),)),
+    "Histogram": Example("likelihood", histogram, ((3,),)),
+    "Rescaled": Example("likelihood", rescaled, ((3,),)),
     "AutoregressiveSequence": Example("likelihood", tokens, ((4, 1),), policies=MIXED),
     # objectives
     "ELBO": Example("objective", lambda: objectives.ELBO(beta=2.0, num_samples=3)),

@@ -111,7 +111,7 @@ def test_a_condition_for_networks_without_one_is_refused():
         small_vae((6,)).fit({"x": binary(32, (6,)), "condition": CLASSES}, verbose=0)
     with pytest.raises(ValueError, match=r"`condition` must .*Received: "):
         conditional().generate(3)
-    with pytest.raises(ValueError, match=r"'condition' and 'mask'.*Received: "):
+    with pytest.raises(ValueError, match=r"'mask' and 'target_mask'.*Received: "):
         small_vae((6,)).fit({"x": binary(32, (6,)), "classes": CLASSES}, verbose=0)
 
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from by_rows import CONDITION, MASK, MASKS, ONE_HOT, B, C, D, F, X, arrays, batch_of, data
 from keras import ops
-from scipy import special
+from linear import principal_components
+from scipy import special, stats
 
 from keras_vae import inference, likelihoods
 from keras_vae.batch import unpack
@@ -93,3 +94,50 @@ def test_fitting_a_prior_sees_q_condition_and_weights_of_each_row(vae):
     np.testing.assert_array_equal(found["condition"], ONE_HOT)
     np.testing.assert_array_equal(found["weights"], weights)
     np.testing.assert_allclose(found["q"]["mean"], vae.infer(data())["mean"], rtol=1e-5)
+
+
+def test_imputations_are_drawn_from_the_distribution_given_what_is_observed():
+    vae, model = principal_components()
+    vae.posterior.mean_layer.set_weights([np.zeros((6, 2)), np.zeros(2)])
+    vae.posterior.log_variance_layer.set_weights([np.zeros((6, 2)), np.full(2, 0.2)])
+    row, missing = model.rvs(random_state=1), np.array([0, 3, 5])
+    seen = np.setdiff1d(np.arange(6), missing)
+    x, mask = np.tile(np.float32(row), (64, 1)), np.ones((64, 6), "bool")
+    mask[:, missing] = False
+    runner = vae._runners.get(inference.impute_draws, 1000, 32)
+    found = runner.run({"x": np.where(mask, x, 0.0), "mask": mask})
+    drawn = found["x"][..., missing].reshape(-1, 3)
+    gain = model.cov[np.ix_(missing, seen)] @ np.linalg.inv(model.cov[np.ix_(seen, seen)])
+    mean = model.mean[missing] + gain @ (row - model.mean)[seen]
+    cov = model.cov[np.ix_(missing, missing)] - gain @ model.cov[np.ix_(seen, missing)]
+    assert found["x"].shape == (64, 32, 6)
+    np.testing.assert_allclose(drawn.mean(0), mean, atol=0.08)
+    np.testing.assert_allclose(np.cov(drawn.T), cov, atol=0.08)
+    scaled = (drawn[:, 0] - mean[0]) / np.sqrt(cov[0, 0])
+    assert stats.kstest(scaled, "norm").statistic < 0.05
+
+
+@pytest.mark.parametrize("num_samples", [1, 7])
+def test_the_effective_sample_size_lies_between_1_and_the_number_of_draws(vae, num_samples):
+    vae._rewind_evaluation_noise()
+    found = inference.impute_draws(vae, batch_of(vae, MASK), num_samples, 2)
+    size = ops.convert_to_numpy(found["effective_sample_size"])
+    assert size.shape == (B,)
+    assert np.all((size >= 1 - 1e-5) & (size <= num_samples + 1e-4))
+
+
+@pytest.mark.parametrize("name", MASKS)
+def test_the_losses_of_the_features_add_up_to_the_reconstruction_loss(vae, name):
+    cells = ops.convert_to_numpy(inference.feature_loss(vae, batch_of(vae, MASKS[name]), 16))
+    expected = vae.diagnose(data(MASKS[name]), num_samples=16)["reconstruction_loss"]
+    assert cells.reshape(B, -1).sum(1).mean() == pytest.approx(expected, rel=1e-5)
+
+
+def test_features_outside_the_target_mask_have_no_loss():
+    vae, _ = principal_components()
+    x, counts = RNG.normal(size=(4, 6)).astype("float32"), RNG.random((4, 6)) < 0.5
+    given = {"x": x, "target_mask": counts}
+    cells = ops.convert_to_numpy(inference.feature_loss(vae, unpack(given, vae.likelihood), 8))
+    assert np.all((cells != 0) == counts)
+    expected = vae.diagnose(given, num_samples=8)["reconstruction_loss"]
+    assert cells.sum(1).mean() == pytest.approx(expected, rel=1e-5)

@@ -41,9 +41,28 @@ def continuous_bernoulli_cdf(params):
     return lambda x: np.expm1(params * x) / np.expm1(params)
 
 
+EXP = np.exp([-1.0, 3.0])
+PAIRS = [(-1.0, -2.0), (3.0, 0.5)]  # locations and log-scales that a decoder emits
 CONTINUOUS = [
     (likelihoods.Normal(0.5), [-1.0, 3.0], [stats.norm(m, 0.5).cdf for m in (-1, 3)]),
     (likelihoods.Laplace(0.5), [-1.0, 3.0], [stats.laplace(m, 0.5).cdf for m in (-1, 3)]),
+    (likelihoods.StudentT(0.5, 3.0), [-1.0, 3.0], [stats.t(3, m, 0.5).cdf for m in (-1, 3)]),
+    (likelihoods.StudentT(2.0), [-1.0, 3.0], [stats.t(10, m, 2).cdf for m in (-1, 3)]),
+    (likelihoods.LogNormal(0.5), [-1.0, 3.0], [stats.lognorm(0.5, scale=s).cdf for s in EXP]),
+    *[
+        (kind("decoder"), [-1.0, 3.0, -2.0, 0.5], [truth(m, np.exp(s)).cdf for m, s in PAIRS])
+        for kind, truth in ((likelihoods.Normal, stats.norm), (likelihoods.Laplace, stats.laplace))
+    ],
+    (
+        likelihoods.StudentT("decoder"),
+        [-1.0, 3.0, -2.0, 0.5],
+        [stats.t(10, m, np.exp(s)).cdf for m, s in PAIRS],
+    ),
+    (
+        likelihoods.LogNormal("decoder"),
+        [-1.0, 3.0, -2.0, 0.5],
+        [stats.lognorm(np.exp(s), scale=np.exp(m)).cdf for m, s in PAIRS],
+    ),
     (
         likelihoods.ContinuousBernoulli(),
         [-9.0, -0.04, 0.3, 4.0],
@@ -56,6 +75,31 @@ CONTINUOUS = [
             stats.beta(*(np.exp(c) * special.expit([m, -m]))).cdf
             for m, c in ((-1, 0), (0, 1), (1, 4))
         ],
+    ),
+]
+
+
+def histogram_cdf(edges, shares, logits, rare=1e-5):
+    """Of a histogram with exponential tails, a tenth of its width long at both ends."""
+    p = special.softmax(np.r_[np.log(shares), np.log([rare, rare])] + logits)
+    total, size = np.r_[0, np.cumsum(p[:-2])] + p[-2], 0.1 * (edges[-1] - edges[0])
+    below = lambda x: p[-2] * np.exp((np.minimum(x, edges[0]) - edges[0]) / size)  # noqa: E731
+    above = lambda x: p[-1] * -np.expm1((edges[-1] - np.maximum(x, edges[-1])) / size)  # noqa: E731
+    return lambda x: below(x) + np.interp(x, edges, total) - p[-2] + above(x)
+
+
+EDGES, SHARES = [-1.0, 0.0, 0.5, 3.0], [0.2, 0.7, 0.1]
+LOGITS = [0.3, -1.0, 0.5, 10.0, 9.0]  # such that the tails matter
+CONTINUOUS += [
+    (
+        likelihoods.Histogram([EDGES, EDGES], [SHARES, SHARES]),
+        [*LOGITS, 0.0, 0.0, 0.0, 0.0, 0.0],
+        [histogram_cdf(EDGES, SHARES, np.array(logits)) for logits in (LOGITS, [0.0] * 5)],
+    ),
+    (
+        likelihoods.Rescaled(likelihoods.Normal(0.5), [7.0, 0.1]),
+        [-1.0, 3.0],
+        [stats.norm(m, 0.5).cdf for m in (-1, 3)],
     ),
 ]
 
@@ -86,6 +130,17 @@ def negative_binomial(log_mean, log_dispersion):
     return stats.nbinom(r, r / (r + np.exp(log_mean)))
 
 
+def inflated(distribution, logit):
+    """The probabilities of the first n counts, with extra zeros."""
+    extra = special.expit(logit)
+    return lambda n: extra * (np.arange(n) == 0) + (1 - extra) * distribution.pmf(np.arange(n))
+
+
+def ordered(params):
+    """The probabilities of four ordered classes whose thresholds are at the quartiles."""
+    return np.diff(np.r_[0, special.expit(special.logit([0.25, 0.5, 0.75]) - params), 1])
+
+
 LOG_MEANS = (-1.0, 2.0, 4.0)
 DISCRETE = {
     "Bernoulli": (likelihoods.Bernoulli(), [-2.0, 1.0], special.expit([-2.0, 1.0]), 1),
@@ -106,6 +161,27 @@ DISCRETE = {
         dispersed(3.0),
         LOG_MEANS,
         [by_count(negative_binomial(m, 3.0)) for m in LOG_MEANS],
+        1,
+    ),
+    "ZeroInflated Poisson": (
+        likelihoods.ZeroInflated(likelihoods.Poisson()),
+        [*LOG_MEANS, -1.0, 0.0, 1.0],
+        [inflated(stats.poisson(np.exp(m)), r) for m, r in zip(LOG_MEANS, (-1, 0, 1), strict=True)],
+        1,
+    ),
+    "ZeroInflated NegativeBinomial": (
+        likelihoods.ZeroInflated(dispersed(0.5)),
+        [*LOG_MEANS, -1.0, 0.0, 1.0],
+        [
+            inflated(negative_binomial(m, 0.5), r)
+            for m, r in zip(LOG_MEANS, (-1, 0, 1), strict=True)
+        ],
+        1,
+    ),
+    "Ordinal": (
+        likelihoods.Ordinal(4),
+        [-1.0, 2.0],
+        [lambda n: ordered(-1.0), lambda n: ordered(2.0)],
         1,
     ),
     "Categorical": (
@@ -143,7 +219,7 @@ def test_draws_of_probabilities_follow_scipy(name):
         p = truth(len(counts)) if callable(truth) else np.array([1 - truth, truth])
         p = np.pad(p, (0, max(0, len(counts) - len(p))))[: len(counts)]
         assert chi_square(counts, p) > 1e-3
-    if "Categorical" not in name and "Discretized" not in name:
+    if not name.startswith(("Categorical", "Discretized", "Ordinal")):
         assert has_its_mean(likelihood, params, x)
 
 

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 from checks import built, load_committed, small_vae
+from gradients import value_and_gradients
 from keras import ops
 from scipy import stats
 
@@ -61,7 +62,7 @@ def test_only_the_first_batch_with_weight_starts_a_learned_scale(cls, power, tru
     started = scale_of(likelihood)
     likelihood.training_log_prob(100 * X, RAW, WEIGHTS)
     np.testing.assert_array_equal(scale_of(likelihood), started)
-    likelihood.log_scale.assign(likelihood.log_scale + 0.3)
+    likelihood.log_scale.assign(likelihood.log_scale + 0.03)  # counts tenfold
     np.testing.assert_allclose(scale_of(likelihood), started * np.exp(0.3), rtol=1e-5)
 
 
@@ -128,6 +129,112 @@ def test_a_file_whose_scales_started_from_1_still_loads():
         vae.fit(expected["x"], verbose=0)
     found = [np.ravel(part.current_log_scale()) for part in vae.likelihood.likelihoods]
     assert np.abs(np.concatenate(found)).max() < 0.7  # goes on from there
+
+
+def stored(*values):
+    """What a file holds of the variables of a part."""
+    return {str(index): np.float32(value) for index, value in enumerate(values)}
+
+
+@pytest.mark.parametrize("cls", [likelihoods.Normal, likelihoods.Laplace])
+def test_a_file_whose_scales_moved_at_the_plain_rate_has_the_same_scale_as_then(cls):
+    likelihood = built(cls("shared"), SHAPE)
+    likelihood.training_log_prob(X, RAW, WEIGHTS)
+    likelihood.load_own_variables(stored(-0.4, 0.7, -20.0, 1.0))
+    np.testing.assert_allclose(scale_of(likelihood), np.exp(0.3), rtol=1e-6)
+    likelihood.training_log_prob(X, RAW, WEIGHTS)
+    np.testing.assert_allclose(scale_of(likelihood), np.exp(0.3), rtol=1e-6)
+
+
+def test_a_file_from_before_the_first_batch_starts_as_a_new_scale_does():
+    likelihood = built(likelihoods.Normal("shared"), SHAPE)
+    likelihood.load_own_variables(stored(0.0, 0.0, -20.0, 0.0))
+    likelihood.training_log_prob(X, RAW, WEIGHTS)
+    np.testing.assert_allclose(scale_of(likelihood), first_scale(2), rtol=1e-5)
+    assert ops.convert_to_numpy(likelihood.rate_multiple) == 10
+
+
+def test_a_file_of_now_keeps_the_multiple():
+    likelihood, again = (built(likelihoods.Laplace("per_feature"), SHAPE) for _ in range(2))
+    likelihood.training_log_prob(X, RAW, WEIGHTS)
+    likelihood.log_scale.assign([0.1, -0.1, 0.2, 0.0, 0.3])
+    store = {}
+    likelihood.save_own_variables(store)
+    again.load_own_variables(store)
+    np.testing.assert_array_equal(scale_of(again), scale_of(likelihood))
+
+
+@pytest.mark.parametrize("scale", ["shared", "per_feature"])
+@pytest.mark.parametrize("cls", [likelihoods.Normal, likelihoods.Laplace])
+def test_a_learned_scale_keeps_up_with_errors_that_fall_tenfold(cls, scale):
+    """The errors fall tenfold within 30 of 96 steps; at the plain rate a scale falls 2.6-fold."""
+    noise = np.random.default_rng(0).laplace(size=(64, 5)).astype("float32")
+    likelihood, raw, ones = built(cls(scale), SHAPE), np.zeros((1, 64, 5)), np.ones(64, "float32")
+    optimizer = keras.optimizers.Adam(1e-2)
+    optimizer.build(likelihood.trainable_variables)
+    size = keras.Variable(0.64, trainable=False)
+
+    def loss():
+        x = size * noise
+        return -ops.mean(likelihood.training_log_prob(x, ops.cast(raw, "float32"), ones))
+
+    loss()  # starts the scale, also on JAX, where the gradients below keep no state
+    for step in range(96):
+        size.assign(0.64 * 0.1 ** min(step / 30, 1.0))
+        _, gradients = value_and_gradients(loss, likelihood.trainable_variables)
+        optimizer.apply(list(map(ops.convert_to_tensor, gradients)), likelihood.trainable_variables)
+    power = 2 if cls is likelihoods.Normal else 1
+    axis = 0 if scale == "per_feature" else None
+    best = 0.064 * (np.abs(noise) ** power).mean(axis) ** (1 / power)
+    np.testing.assert_allclose(scale_of(likelihood), best, rtol=0.1)
+
+
+DECODERS = [likelihoods.Normal, likelihoods.Laplace, likelihoods.StudentT]
+
+
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("cls", DECODERS)
+def test_a_scale_from_the_decoder_counts_from_the_errors_of_the_first_batch(cls, masked):
+    mask, likelihood = MASK if masked else None, built(cls("decoder"), (None, 10))
+    params = np.concatenate([RAW, np.full_like(RAW, 0.2)], axis=-1)
+    value = likelihood.training_log_prob(X, params, WEIGHTS, mask)
+    power = 2 if cls is likelihoods.Normal else 1
+    scale = np.exp(ops.convert_to_numpy(likelihood.current_log_scale(params)))
+    expected = np.exp(0.2) * first_scale(power, (0, 1), mask)
+    np.testing.assert_allclose(scale, np.broadcast_to(expected, scale.shape), rtol=1e-5)
+    found = ops.convert_to_numpy(likelihood.log_prob(X, params, mask))
+    np.testing.assert_allclose(found, ops.convert_to_numpy(value), rtol=1e-5)
+    likelihood.training_log_prob(100 * X, params, WEIGHTS, mask)
+    again = np.exp(ops.convert_to_numpy(likelihood.current_log_scale(params)))
+    np.testing.assert_array_equal(again, scale)
+
+
+@pytest.mark.parametrize("cls", DECODERS)
+def test_a_scale_from_the_decoder_stays_above_a_hundredth_of_the_spread(cls):
+    x = (RNG.normal(size=(64, 3)) * [1, 100, 0] + [0, 1e3, 7]).astype("float32")
+    likelihood = built(cls("decoder"), (None, 6))
+    likelihood.training_log_prob(x, np.zeros((1, 64, 6), "float32"), np.ones(64, "float32"))
+    floor = 0.01 * np.array([*x.std(0)[:2], 7.0])  # the last is constant
+    lowest = likelihood.current_log_scale(np.full((1, 6), -1e4, "float32"))
+    lowest = np.exp(ops.convert_to_numpy(lowest))[0]
+    assert np.all(lowest > 0.999 * floor)
+    assert np.all(lowest < 1.7 * floor)
+
+
+@pytest.mark.slow
+def test_a_decoder_learns_where_the_noise_is_large():
+    rng = np.random.default_rng(0)
+    side = rng.integers(0, 2, (4000, 1))
+    noise = rng.normal(size=(4000, 4)) * np.where(side, 1.0, 0.1)
+    x = np.concatenate([3.0 * side - 1.5, noise], axis=1).astype("float32")
+    bounds = {}
+    for scale in ("per_feature", "decoder"):
+        keras.utils.set_random_seed(0)
+        vae = keras_vae.recipes.vae((5,), 2, likelihood=likelihoods.Normal(scale))
+        vae.compile(keras.optimizers.Adam(3e-3))
+        vae.fit(x, epochs=15, batch_size=100, verbose=0)
+        bounds[scale] = vae.elbo(x).mean()
+    assert bounds["decoder"] > bounds["per_feature"] + 0.5
 
 
 @pytest.mark.slow

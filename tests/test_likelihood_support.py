@@ -12,10 +12,17 @@ INSIDE = {  # of WILD
     "ContinuousBernoulli": (likelihoods.ContinuousBernoulli(), lambda x: (x >= 0) & (x <= 1)),
     "Normal": (likelihoods.Normal(), np.isfinite),
     "Laplace": (likelihoods.Laplace("shared"), np.isfinite),
+    "StudentT": (likelihoods.StudentT(), np.isfinite),
+    "LogNormal": (likelihoods.LogNormal(), lambda x: (x > 0) & (x < np.inf)),
     "Beta": (likelihoods.Beta(), lambda x: (x > 0) & (x < 1)),
     "Categorical": (likelihoods.Categorical(4), lambda x: np.isin(x, [0, 1, 2, 3])),
+    "Ordinal": (likelihoods.Ordinal(4), lambda x: np.isin(x, [0, 1, 2, 3])),
     "Poisson": (likelihoods.Poisson(), lambda x: np.isin(x, [0, 1, 2, 3, 4, 7])),
     "NegativeBinomial": (likelihoods.NegativeBinomial(), lambda x: np.isin(x, [0, 1, 2, 3, 4, 7])),
+    "ZeroInflated": (
+        likelihoods.ZeroInflated(likelihoods.Poisson()),
+        lambda x: np.isin(x, [0, 1, 2, 3, 4, 7]),
+    ),
     "DiscretizedLogistic": (
         likelihoods.DiscretizedLogistic(4),
         lambda x: np.isin(x, np.float32([0, 1 / 3, 1])),
@@ -24,6 +31,8 @@ INSIDE = {  # of WILD
         likelihoods.DiscretizedLogisticMixture(2, levels=3),
         lambda x: np.isin(x, [0, 0.5, 1]),
     ),
+    "Histogram": (likelihoods.Histogram([[0.0, 1.0, 2.0]]), np.isfinite),
+    "Rescaled": (likelihoods.Rescaled(likelihoods.Normal(), [2.0]), np.isfinite),
     "AutoregressiveSequence": (
         likelihoods.AutoregressiveSequence(likelihoods.Categorical(3), (5, 1)),
         lambda x: np.isin(x, [0, 1, 2]),

@@ -171,7 +171,7 @@ def test_without_a_network_it_says_loudly_that_it_uses_shapes(monkeypatch, capsy
         load_data("fashion_mnist")
 
 
-def test_bad_calls_end_with_a_sentence(tmp_path, monkeypatch):
+def test_bad_calls_end_with_a_sentence(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)  # where one of them makes its default folder
     (tmp_path / "bad.keras").write_bytes(b"broken")
     (tmp_path / "file").write_text("")
@@ -183,11 +183,34 @@ def test_bad_calls_end_with_a_sentence(tmp_path, monkeypatch):
         (["train", "--data", str(tmp_path / "empty")], "must hold images that can be read"),
         (["train", "--data", "nonsense"], "`data` must be fashion_mnist"),
     ]:
-        with pytest.raises(SystemExit, match=message):
+        with pytest.raises(SystemExit, match=message) as end:
             cli.main(arguments)
+        assert end.value.code == 2
+        assert capsys.readouterr().err.splitlines()[-1] == str(end.value)
 
 
-@pytest.mark.parametrize("command", [[], ["train"], ["evaluate"], ["generate"], ["encode"]])
+def test_pictures_and_arrays_are_replaced_on_request_only(model, tmp_path):
+    mine = tmp_path / "mine.npy"
+    mine.write_text("mine")
+    for command in (
+        ["generate"],
+        ["reconstruct", "--data", "shapes"],
+        ["encode", "--data", "shapes"],
+    ):
+        words = [*command, str(model), "--output", str(mine)]
+        with pytest.raises(
+            SystemExit, match=r"`--output` must be a new file.*--overwrite.*Received"
+        ):
+            cli.main(words)
+        assert mine.read_text() == "mine"
+        cli.main([*words, "--overwrite"])
+        assert np.load(mine).dtype == "float32"
+        mine.write_text("mine")
+
+
+@pytest.mark.parametrize(
+    "command", [[], ["train"], ["evaluate"], ["generate"], ["encode"], ["impute"], ["score"]]
+)
 def test_help_fits_a_screen(command, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "100")
     with pytest.raises(SystemExit) as end:
@@ -227,6 +250,8 @@ sys.exit(code)
         (["--version"], 0),
         (["train", "--help"], 0),
         (["evaluate", "--help"], 0),
+        (["impute", "--help"], 0),
+        (["score", "m"], 2),
         ([], 2),
         (["trian"], 2),
         (["train", "--epochs", "two"], 2),
@@ -250,7 +275,8 @@ def test_the_parser_knows_every_likelihood_and_command():
     files = {path.stem for path in (ROOT / "keras_vae" / "cli").glob("*.py")}
     functions = inspect.getmembers(parsing.commands, inspect.isfunction)
     commands = {name for name, _ in functions if not name.startswith("_")}
-    assert commands == files - {"__init__", "data", "output"}
+    shared = {"data", "output", "rows", "running", "table", "train_table"}
+    assert commands == files - {"__init__", *shared}
 
 
 @pytest.mark.parametrize(
@@ -289,6 +315,9 @@ def test_numbers_out_of_range_are_refused(options, capsys, tmp_path):
         ["generate", "m", "--temperature", "-1"],
         ["reconstruct", "m", "--num", "0"],
         ["evaluate", "m", "--draws", "0"],
+        ["generate", "m", "--count", "0"],
+        ["impute", "m", "--data", "x.csv", "--num-imputations", "0"],
+        ["impute", "m", "--data", "x.csv", "--seed", "-1"],
     ],
     ids=" ".join,
 )

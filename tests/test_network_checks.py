@@ -373,6 +373,10 @@ LOGITS = {
     "Poisson": likelihoods.Poisson,
     "NegativeBinomial": likelihoods.NegativeBinomial,
     "Beta": likelihoods.Beta,
+    "Normal": lambda: likelihoods.Normal("decoder"),
+    "LogNormal": likelihoods.LogNormal,
+    "Ordinal": lambda: likelihoods.Ordinal(3),
+    "ZeroInflated": lambda: likelihoods.ZeroInflated(likelihoods.Poisson()),
 }
 
 
@@ -388,7 +392,9 @@ def test_a_second_activation_is_refused(name, activation):
         checks.check_final_activation(ending(other)(), LOGITS[name]())
 
 
-@pytest.mark.parametrize("make", [likelihoods.Normal, likelihoods.Laplace])
+@pytest.mark.parametrize(
+    "make", [likelihoods.Normal, likelihoods.Laplace, lambda: likelihoods.StudentT(1.0, 4.0)]
+)
 def test_means_may_be_squashed(make):
     """For these the decoder's output is the mean itself."""
     likelihood = make()

@@ -1,7 +1,10 @@
+import datetime
 import subprocess
 import sys
 
 import numpy as np
+import pandas as pd
+import polars as pl
 import pytest
 from PIL import Image
 
@@ -18,7 +21,7 @@ def pixels(path):
 def test_originals_are_drawn_over_reconstructions(tmp_path):
     white, black = np.ones((3, 8, 8, 1)), np.zeros((3, 8, 8, 1))
     path = tmp_path / "r.png"
-    plotting.reconstructions(white, black, path)
+    plotting.reconstructions(white, black, path, title=None)
     drawn = pixels(path)[:, -150:]  # clear of the labels
     rows = drawn.mean((1, 2))
     half = len(rows) // 2
@@ -63,6 +66,47 @@ def test_loss_curves_show_every_epoch_of_training_and_validation():
     assert [axis.get_title() for axis in axes] == ["loss", "kl loss"]
     assert [line.get_ydata()[0] for line in axes[0].lines] == [3.0, 4.0]
     assert [line.get_xdata()[0] for line in axes[0].lines] == [1, 1]
+
+
+def people(count, seed=0):
+    """A table of a number, a count, a class and a date, with gaps in the number."""
+    rng = np.random.default_rng(seed)
+    ages = rng.normal(40.0, 9.0, count)
+    ages[::5] = np.nan
+    days = np.datetime64("2024-01-01") + rng.integers(0, 300, count)
+    found = {"age": ages, "children": rng.integers(0, 4, count), "admitted": days}
+    return pd.DataFrame(found | {"colour": rng.choice(["red", "green"], count)})
+
+
+def scores():
+    """Nats of three columns; row "b" is the strangest, and its cell "y" is."""
+    rows = {"x": [1.0, 2.0, 3.0, 2.0], "y": [0.0, 9.0, 0.0, np.nan], "z": [5.0, 5.0, 5.0, 5.0]}
+    return pd.DataFrame(rows, index=list("abcd"))
+
+
+DRAWN = {
+    "reconstructions": lambda **title: plotting.reconstructions(GREY, GREY, **title),
+    "loss_curves": lambda **title: plotting.loss_curves({"loss": [3], "kl_loss": [1]}, **title),
+    "latent_map": lambda **title: plotting.latent_map(lambda z: GREY[:4], steps=2, **title),
+    "latent_scatter": lambda **title: plotting.latent_scatter(np.zeros((3, 2)), **title),
+    "traversals": lambda **title: plotting.traversals(
+        lambda z: np.zeros((len(z), 8, 8, 1)), [0.0, 0.0], **title
+    ),
+    "marginals": lambda **title: plotting.marginals(people(30), people(20), **title),
+    "pairs": lambda **title: plotting.pairs(people(30), people(20), **title),
+    "cell_scores": lambda **title: plotting.cell_scores(scores(), **title),
+}
+
+
+def title_of(figure):
+    return figure.get_suptitle() or (figure.axes[0].get_title() if len(figure.axes) == 1 else "")
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_each_picture_has_a_title_that_can_be_changed_or_left_out(name):
+    assert len(title_of(DRAWN[name]()).split()) > 2
+    assert title_of(DRAWN[name](title="Mine")) == "Mine"
+    assert title_of(DRAWN[name](title=None)) == ""
 
 
 def test_traversals_move_one_entry_at_a_time():
@@ -143,3 +187,154 @@ def test_the_users_settings_of_matplotlib_are_left_alone():
     before = dict(matplotlib.rcParams)
     plotting.loss_curves({"loss": [3.0]})
     assert dict(matplotlib.rcParams) == before
+
+
+def drawn_shares(axis):
+    """What a panel of `marginals` shows of the real and of the generated rows."""
+    if axis.containers:
+        horizontal = [[bar.get_width() for bar in bars] for bars in axis.containers]
+        return np.array(horizontal)
+    return np.array([patch.get_data().values for patch in axis.patches])
+
+
+def test_marginals_show_the_shares_of_rows_that_are_not_gaps():
+    real, generated = people(50), people(80, seed=1)
+    axes = plotting.marginals(real, generated).axes
+    assert [axis.get_title() for axis in axes] == list(real.columns)
+    for axis in axes:
+        np.testing.assert_allclose(drawn_shares(axis).sum(1), 1.0)
+    edges = axes[0].patches[0].get_data().edges
+    for frame, shares in zip((real, generated), drawn_shares(axes[0]), strict=True):
+        ages = frame["age"].dropna()
+        np.testing.assert_allclose(shares, np.histogram(ages, edges)[0] / len(ages))
+    bars = drawn_shares(axes[1])
+    for frame, shares in zip((real, generated), bars, strict=True):
+        np.testing.assert_allclose(
+            shares, [(frame["children"] == number).mean() for number in range(4)]
+        )
+
+
+def test_classes_are_named_with_the_most_frequent_first():
+    real = pd.DataFrame({"colour": ["red"] * 3 + ["green"] * 5})
+    generated = pd.DataFrame({"colour": ["red", "green", "blue", "blue"]})
+    axis = plotting.marginals(real, generated).axes[0]
+    assert [text.get_text() for text in axis.get_yticklabels()] == ["green", "red", "others"]
+    np.testing.assert_allclose(drawn_shares(axis), [[5 / 8, 3 / 8, 0], [1 / 4, 1 / 4, 1 / 2]])
+
+
+def test_rare_classes_are_counted_together():
+    names = [name for number, name in enumerate("abcdefghijkl") for _ in range(20 - number)]
+    frame = pd.DataFrame({"letter": names})
+    axis = plotting.marginals(frame, frame).axes[0]
+    shown = [text.get_text() for text in axis.get_yticklabels()]
+    assert shown == [*"abcdefgh", "others"]
+    np.testing.assert_allclose(drawn_shares(axis)[0][-1], np.isin(names, [*"ijkl"]).mean())
+
+
+def test_bins_of_whole_numbers_hold_equally_many_of_these():
+    frame = pd.DataFrame({"weight": np.arange(70, 163)})
+    edges = plotting.marginals(frame, frame).axes[0].patches[0].get_data().edges
+    assert edges[0] == 69.5
+    assert set(np.diff(edges)) == {4.0}
+    assert edges[-1] > 162
+
+
+def test_dates_are_marked_as_dates():
+    axis = plotting.marginals(people(50), people(50)).axes[2]
+    axis.figure.draw_without_rendering()
+    assert axis.get_xlim()[0] > (datetime.date(2023, 11, 1) - datetime.date(1970, 1, 1)).days
+    assert "2024" in [text.get_text() for text in axis.get_xticklabels()]
+
+
+def test_frames_of_pandas_and_polars_give_the_same_picture(tmp_path):
+    real, generated = people(40), people(30, seed=1)
+    plotting.marginals(real, generated, tmp_path / "pandas.png")
+    others = [pl.DataFrame(frame.to_dict("list")) for frame in (real, generated)]
+    plotting.marginals(*others, tmp_path / "polars.png")
+    np.testing.assert_array_equal(pixels(tmp_path / "pandas.png"), pixels(tmp_path / "polars.png"))
+
+
+def test_columns_that_are_left_out_are_counted_in_the_title():
+    frame = pd.DataFrame(RNG.normal(size=(20, 6)), columns=list("abcdef"))
+    assert (
+        plotting.marginals(frame, frame, max_columns=5)
+        .get_suptitle()
+        .endswith("(the first 5 of 6 columns)")
+    )
+    assert plotting.pairs(frame, frame).get_suptitle().endswith("(4 of 6 columns)")
+    assert "of 6" not in plotting.marginals(frame, frame).get_suptitle()
+
+
+def test_columns_of_one_frame_alone_are_left_out():
+    real = people(20).assign(name="someone")
+    assert len(plotting.marginals(real, people(20)).axes) == 4
+
+
+def test_a_column_without_values_says_so():
+    real = people(20).assign(empty=np.nan)
+    axis = plotting.marginals(real, real).axes[4]
+    assert [text.get_text() for text in axis.texts] == ["no values"]
+
+
+def test_pairs_show_the_rows_of_both_frames():
+    real, generated = people(40), people(30, seed=1)
+    figure = plotting.pairs(real, generated, ["age", "admitted", "colour"], max_rows=25)
+    axes = np.reshape(figure.axes, (3, 3))
+    points = axes[1, 0].collections[0].get_offsets()
+    assert len(points) == 2 * 25
+    shown = np.ma.getdata(points)[:, 0]
+    expected = np.concatenate([real["age"][:25], generated["age"][:25]])
+    np.testing.assert_allclose(np.sort(shown), np.sort(expected))
+    classes = axes[2, 0].collections[0].get_offsets()[:, 1]
+    assert np.abs(classes - np.round(classes)).max() <= 0.25
+    assert [axis.get_xlabel() for axis in axes[2]] == ["age", "admitted", "colour"]
+    assert not axes[0, 1].axison
+
+
+def test_pairs_choose_numbers_before_classes():
+    frame = people(40)[["colour", "children", "age", "admitted"]]
+    figure = plotting.pairs(frame, frame, max_columns=2)
+    assert [axis.get_xlabel() for axis in figure.axes[-2:]] == ["age", "admitted"]
+
+
+def test_cells_are_coloured_by_standard_deviations_of_their_column():
+    axis = plotting.cell_scores(scores()).axes[0]
+    shown = np.ma.filled(axis.images[0].get_array(), np.nan)
+    x, y = np.array([2.0, 3.0, 1.0, 2.0]), np.array([9.0, 0.0, 0.0])
+    np.testing.assert_allclose(shown[:, 0], ((x - 2) / x.std())[[0, 1, 3, 2]])
+    np.testing.assert_allclose(shown[[0, 1, 3], 1], (y - 3) / y.std())
+    assert np.isnan(shown[2, 1])
+    assert not shown[:, 2].any()
+    assert [text.get_text() for text in axis.get_yticklabels()] == ["b", "c", "d", "a"]
+
+
+def test_cells_show_their_values_or_how_strange_they_are():
+    values = pd.DataFrame({"x": ["p", "q", "r", "s"], "y": [1e6, 2.5, 3.0, np.nan], "z": True})
+    values["z"] = pd.to_datetime(["2024-01-01"] * 4)
+    axis = plotting.cell_scores(scores(), values, max_rows=3).axes[0]
+    written = np.reshape([text.get_text() for text in axis.texts], (3, 3)).tolist()
+    assert written[0] == ["q", "2.5", "2024-01-01"]
+    assert written[2] == ["s", "", "2024-01-01"]
+    alone = plotting.cell_scores(scores(), max_rows=1, max_columns=1).axes[0]
+    assert [text.get_text() for text in alone.texts] == ["1.4"]
+    assert [text.get_text() for text in alone.get_xticklabels()] == ["y"]
+
+
+def test_rows_of_polars_are_numbered():
+    frame = pl.DataFrame({"x": [0.0, 3.0, 1.0]})
+    assert plotting.strangest_cells(frame, max_rows=2)["rows"] == ["1", "2"]
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda: plotting.marginals(people(9), people(9).add_prefix("my ")),
+        lambda: plotting.marginals(np.zeros((3, 2)), people(9)),
+        lambda: plotting.pairs(people(9), people(9), ["age", "height"]),
+        lambda: plotting.cell_scores(scores(), people(4)),
+        lambda: plotting.cell_scores(scores(), scores()[:3]),
+    ],
+)
+def test_tables_that_cannot_be_drawn_are_refused(draw):
+    with pytest.raises(ValueError, match=r"must .*Received: "):
+        draw()

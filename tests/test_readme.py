@@ -6,6 +6,7 @@ import re
 import keras
 import numpy as np
 import pytest
+from sklearn.datasets import load_breast_cancer
 
 import keras_vae
 
@@ -26,17 +27,32 @@ def _tiny(monkeypatch, tmp_path):
     (tmp_path / "photos").mkdir()
     for i in range(12):
         keras.utils.save_img(tmp_path / "photos" / f"{i}.png", RNG.random((8, 8, 3)))
+    data = load_breast_cancer(as_frame=True)
+    tumours = data.data.assign(diagnosis=data.target_names[data.target])
+    tumours[:100].to_csv(tmp_path / "your.csv", index=False)
     monkeypatch.setattr(keras.datasets.fashion_mnist, "load_data", load_data)
-    monkeypatch.setattr(keras.config, "max_epochs", lambda: 1)
     monkeypatch.chdir(tmp_path)
 
 
+@pytest.fixture
+def one_epoch():
+    keras.config.set_max_epochs(1)
+    yield
+    keras.config.set_max_epochs(None)
+
+
 PAGES = ("index", "parts", "saving", "export", "judging", "promises")
+TABLES = tuple(f"tables/{page}" for page in ("index", "filling_gaps", "new_rows", "odd_rows"))
 
 
+@pytest.mark.usefixtures("one_epoch")
+@pytest.mark.filterwarnings("ignore:Limiting epochs")
 @pytest.mark.parametrize(
     "path",
-    ["README.md", *(pytest.param(f"docs/{page}.md", marks=pytest.mark.slow) for page in PAGES)],
+    [
+        "README.md",
+        *(pytest.param(f"docs/{page}.md", marks=pytest.mark.slow) for page in PAGES + TABLES),
+    ],
 )
 def test_code_runs(path):
     if "export" in path and keras.backend.backend() != "tensorflow":

@@ -134,8 +134,117 @@ def test_every_paper_trains_evaluates_and_generates_in_a_new_process(tmp_path):
 
 
 def test_every_recipe_is_among_the_papers():
-    others = {"fitting_networks", "tutorial_vae", "linear_vae"}
+    others = {"fitting_networks", "tutorial_vae", "linear_vae", "table_vae"}
     assert set(recipes.__all__) == {name.split()[0] for name in PAPERS} | others
+
+
+DENSE = set(PAPERS) - {
+    *("vq_vae", "rvq_vae", "fsq_vae", "kl_autoencoder", "ladder_vae", "deep_ladder_vae")
+}
+CALLS = {
+    "vae": ((6,),),
+    "beta_tc_vae": ((6,), 64, 2),
+    "categorical_vae": ((6,), 4, 3),
+    "conditional_vae": ((6,), 4),
+    "tutorial_vae": ((4, 4, 1), 3),
+    "vq_vae": ((2, 3, 1), 8, 4),
+    "rvq_vae": ((2, 3, 1), 2, 8, 4),
+    "fsq_vae": ((2, 3, 1), (2, 3)),
+    "kl_autoencoder": ((2, 3, 1), 2),
+    "ladder_vae": ((2, 3, 1), (2, 3), 8),
+    "deep_ladder_vae": ((2, 3, 1), 4, 1, 4),
+}
+"""Arguments of each recipe that is not called like `recipes.iwae((6,), 3)`."""
+OPTIONS = {
+    **{name: {"filters": (4,)} for name in ("vq_vae", "rvq_vae", "fsq_vae", "kl_autoencoder")},
+    "deep_ladder_vae": {"num_scales": 2},
+}
+TAKE_UNITS = sorted({name.split()[0] for name in DENSE})
+TAKE_NETWORKS = sorted({name.split()[0] for name in PAPERS} | {"tutorial_vae"})
+
+
+def called(name, **more):
+    arguments, options = CALLS.get(name, ((6,), 3)), OPTIONS.get(name, {})
+    return getattr(recipes, name)(*arguments, **options, **more)
+
+
+def fits_one_batch(vae):
+    x = RNG.integers(0, 2, (8, *vae.x_shape)).astype("float32")
+    data = {"x": x, "condition": np.arange(8) % 4} if vae.condition_dim else x
+    vae.compile("adam", run_eagerly=True)
+    return np.isfinite(vae.train_on_batch(data)).all()
+
+
+def hidden_widths(network):
+    found = [layer for layer in network.layers if isinstance(layer, keras.layers.Dense)]
+    return [layer.units for layer in found]
+
+
+@pytest.mark.parametrize("name", TAKE_UNITS)
+def test_units_are_the_hidden_layers_of_both_networks(name):
+    vae = called(name, units=(7, 5))
+    assert hidden_widths(vae.encoder) == [7, 5]
+    assert hidden_widths(vae.decoder)[:-1] == [5, 7]
+    assert fits_one_batch(vae)
+
+
+def test_units_of_counts_and_of_images():
+    counts = recipes.vae((6,), likelihood=likelihoods.Poisson(), units=(7,))
+    assert counts.encoder.count_params() == 6 * 7 + 7
+    image = recipes.vae((4, 4, 1), units=[9])
+    assert hidden_widths(image.encoder) == [9]
+    assert image.encoder.input_shape == (None, 4, 4, 1)
+
+
+@pytest.mark.parametrize("role", ["encoder", "decoder"])
+@pytest.mark.parametrize("name", TAKE_NETWORKS)
+def test_a_network_takes_the_place_of_the_recipes_own(name, role):
+    network = getattr(called(name), role)
+    vae = called(name, **{role: network})
+    other = "decoder" if role == "encoder" else "encoder"
+    assert getattr(vae, role) is network
+    assert getattr(vae, other) is not None
+    assert fits_one_batch(vae)
+
+
+@pytest.mark.parametrize("name", TAKE_NETWORKS)
+def test_units_beside_a_network_or_without_a_use_are_refused(name):
+    with pytest.raises(
+        ValueError, match=rf"`units` must be .*recipes\.{name}.*; .*Received: units"
+    ):
+        called(name, units=(8,), encoder=called(name).encoder)
+
+
+@pytest.mark.parametrize("name", sorted(set(TAKE_NETWORKS) - set(TAKE_UNITS)))
+def test_units_of_convolutions_and_ladders_are_refused(name):
+    with pytest.raises(ValueError, match=rf"`units` must be left out of recipes\.{name}, .*Receiv"):
+        called(name, units=(8,))
+
+
+@pytest.mark.parametrize("name", ["encoder", "decoder", "units"])
+def test_a_linear_vae_takes_no_networks(name):
+    given = {"encoder": recipes.vae((6,)).encoder, "decoder": recipes.vae((6,)).decoder}
+    given["units"] = (8,)
+    with pytest.raises(
+        ValueError, match=rf"`{name}` must be left out of recipes.linear_vae, .*Rec"
+    ):
+        recipes.linear_vae((6,), **{name: given[name]})
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: recipes.miwae((66, 65, 1), units=(8,)), "recipes.miwae, .*convolutional"),
+        (lambda: recipes.fitting_networks((66, 65, 1), units=(8,)), "recipes.fitting_networks"),
+        (lambda: recipes.vae((6,), units=8), "a sequence of widths"),
+        (lambda: recipes.vae((6,), units=(8, 0)), "an integer of at least 1.*recipes.vae"),
+        (lambda: recipes.iwae((5,), encoder=recipes.vae((6,)).encoder), r"\(batch, 5\)"),
+        (lambda: recipes.iwae((6,), 5, decoder=recipes.vae((6,)).decoder), r"\(batch, 5\)"),
+    ],
+)
+def test_units_and_networks_that_do_not_fit_are_refused(make, message):
+    with pytest.raises(ValueError, match=rf"^`\w+` .*{message}.*Received: "):
+        make()
 
 
 MODELS = {

@@ -5,6 +5,8 @@ import tempfile
 
 import keras
 import numpy as np
+import pandas as pd
+import polars as pl
 import pytest
 
 from keras_vae import datasets, likelihoods, recipes, report
@@ -169,6 +171,78 @@ def test_models_of_measurements_have_numbers_and_no_pictures(tmp_path):
     assert "<h2>Numbers" in text
     assert "Latent dimensions" in text
     assert "<img" not in text
+
+
+@pytest.fixture(scope="module")
+def table_page(tmp_path_factory):
+    """A report of a model of a table, and the table; row 7 has a height that no other has."""
+    rng = np.random.default_rng(0)
+    height = rng.normal(170.0, 9.0, 120).round(1)
+    frame = pd.DataFrame({"height": height, "weight": (0.9 * height - 85).round(1)})
+    frame["sex"] = np.where(height > 170, "<m>", "<f>")
+    frame["country"] = "NL"
+    frame.loc[7, ["height", "weight"]] = [250.0, 70.0]
+    frame.loc[9, "weight"] = np.nan
+    vae = recipes.table_vae(frame, seed=0)
+    vae.fit(frame, epochs=3, verbose=0)
+    path = tmp_path_factory.mktemp("report") / "report.html"
+    numbers = report.write(path, vae, frame, history=HISTORY, num_samples=10, title="People")
+    return path, numbers, vae, frame
+
+
+def test_the_page_of_a_table_shows_its_columns_and_its_strangest_rows(browser, table_page):
+    browser.get_log("browser")
+    browser.get(table_page[0].as_uri())
+    assert browser.get_log("browser") == []
+    headings = [heading.text for heading in browser.find_elements("css selector", "h2")]
+    assert headings[:4] == ["Numbers", "Columns", "Real and generated rows", "Strangest rows"]
+    text = find(browser, "main").text
+    assert "2 classes: '<f>', '<m>'" in text
+    assert "always 'NL'; left out of the model" in text
+    rows = browser.find_elements("css selector", ".cells tbody tr")
+    assert rows[0].text.split() == ["7", "250", "70", "<m>"]
+    assert len(rows) == 15
+    images = browser.find_elements("css selector", "img")
+    assert all(browser.execute_script("return arguments[0].naturalWidth", i) for i in images)
+    assert len(images) == 2
+
+
+def test_the_strangest_cell_is_the_darkest(browser, table_page):
+    browser.get(table_page[0].as_uri())
+    shades = [
+        float(browser.execute_script("return arguments[0].style.getPropertyValue('--shade')", cell))
+        for cell in browser.find_elements("css selector", ".cells td")
+    ]
+    strangeness = table_page[2].explain(table_page[3])["height"]
+    expected = (strangeness[7] - strangeness.mean()) / strangeness.std(ddof=0)
+    assert shades[0] == pytest.approx(np.clip(expected / 6, 0, 1), abs=0.006)
+    assert max(shades) == shades[0]
+
+
+def test_a_gap_among_the_strangest_rows_is_grey(tmp_path, table_page):
+    vae, frame = table_page[2:]
+    rows = pl.DataFrame(frame.iloc[[7, 9]].to_dict("list"), nan_to_null=True)
+    report.write(tmp_path / "r.html", vae, rows, num_samples=5)
+    text = (tmp_path / "r.html").read_text()
+    assert text.count('title="a gap"') == 1
+    assert text.count('class="gap"') == 1
+
+
+def test_the_numbers_of_a_table_are_in_its_own_units(table_page):
+    path, numbers, vae, frame = table_page
+    assert numbers["elbo"] == pytest.approx(vae.elbo(frame).mean(), rel=1e-5)
+    assert "bits_per_dim" not in numbers
+    assert "120 rows of 4 columns" in path.read_text()
+
+
+def test_a_table_can_be_read_on_a_phone(browser, table_page):
+    metrics = {"width": 360, "height": 740, "deviceScaleFactor": 2, "mobile": True}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    browser.get(table_page[0].as_uri())
+    try:
+        assert browser.execute_script("return document.documentElement.scrollWidth") <= 360
+    finally:
+        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
 
 def test_conditional_models_are_refused(tmp_path):

@@ -51,7 +51,8 @@ class Pictures(keras.callbacks.Callback):
         self.current, vae = True, self.model
         reconstructed = vae.predict(self.images, verbose=0)
         plotting.reconstructions(self.images, reconstructed, self.path("reconstructions"))
-        plotting.image_grid(vae.generate(self.num_samples, seed=0), self.path("samples"))
+        samples = vae.generate(self.num_samples, seed=0)
+        plotting.image_grid(samples, self.path("samples"), title="Samples from the model")
         if vae.posterior.latent_dim == 2:
             plotting.latent_map(vae.decode, self.path("latent_map"))
 

@@ -30,7 +30,7 @@ def for_this_worker(
     Returns:
         A new list of callbacks.
 
-    Example: `for_this_worker([keras.callbacks.CSVLogger("log.csv")], is_chief=False) == []`.
+    Example: `for_this_worker([keras.callbacks.CSVLogger("log.csv")], is_chief=False)  # []`.
     """
     if isinstance(callbacks, keras.callbacks.CallbackList):
         return callbacks

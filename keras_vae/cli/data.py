@@ -1,5 +1,6 @@
 """The data that a command names."""
 
+import argparse
 import sys
 from typing import Any, cast
 
@@ -7,6 +8,14 @@ import numpy as np
 
 from keras_vae import datasets
 from keras_vae.typing import FilePath
+
+BATCH_SIZE = 128
+"""Examples in a batch of images."""
+
+
+def batch_size(arguments: argparse.Namespace) -> int:
+    """Returns what `--batch-size` says, or the default for images."""
+    return arguments.batch_size or BATCH_SIZE
 
 
 def load_data(name: FilePath | None, strict: bool = False) -> datasets.Splits:

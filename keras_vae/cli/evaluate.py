@@ -3,26 +3,48 @@
 import argparse
 import pathlib
 
-import numpy as np
-
 from keras_vae import callbacks, datasets, report, saving
-from keras_vae.cli.data import load_data, some
+from keras_vae.cli import train_table
+from keras_vae.cli.data import batch_size, load_data, some
+from keras_vae.cli.output import print_logs
+from keras_vae.cli.table import check_no_rows, read_rows
 from keras_vae.model import VAE
+from keras_vae.tables import TableVAE
 
 
 def evaluate(arguments: argparse.Namespace) -> None:
     """Prints the logs of the test set, in nats per example; writes a report on request."""
     vae = saving.load_model(arguments.model)
+    if isinstance(vae, TableVAE):
+        return evaluate_rows(vae, arguments)
+    check_no_rows(vae, arguments.data)
     splits = load_data(arguments.data, arguments.strict)
-    data = datasets.Batches(splits.test, arguments.batch_size)
+    data = datasets.Batches(splits.test, batch_size(arguments))
     logs = vae.evaluate(data, return_dict=True)
     if arguments.diagnose:
         logs |= vae.diagnose(some(splits.test, 10_000))
-    for name, value in logs.items():
-        values = " ".join(f"{v:10.3f}" for v in np.ravel(value))
-        print(f"{name:22} {values}")
+    print_logs(logs)
     if arguments.report:
         write_report(vae, splits, arguments)
+
+
+def evaluate_rows(vae: TableVAE, arguments: argparse.Namespace) -> None:
+    """Prints the logs of the rows that `train` holds out of a file, in nats per row."""
+    frame = read_rows(vae, arguments)
+    arrays = vae.table.to_arrays(frame)
+    _, test_rows = train_table.split(len(arrays["x"]))
+    held_out = {name: array[test_rows] for name, array in arrays.items()}
+    logs = train_table.test_logs(vae, held_out)
+    if arguments.diagnose:
+        logs |= vae.diagnose(held_out)
+    print(
+        f"{len(test_rows)} of {len(arrays['x'])} rows of {arguments.data}: those that `keras-vae "
+        "train` holds out, in nats per row:"
+    )
+    print_logs(logs)
+    if arguments.report:
+        report.write(arguments.report, vae, frame, title=f"VAE {arguments.model}")
+        print(f"Wrote {arguments.report}")
 
 
 def write_report(vae: VAE, splits: datasets.Splits, arguments: argparse.Namespace) -> None:

@@ -2,7 +2,7 @@
 
 import pathlib
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -58,6 +58,39 @@ def writable_folder(path: FilePath) -> pathlib.Path:
             f"history go there ({error.strerror}). Received: --output={path}"
         ) from error
     return path
+
+
+def check_new(paths: Sequence[FilePath], suffixes: Sequence[str], overwrite: bool) -> None:
+    """Raises ValueError unless files may be written: their suffixes, their folders, themselves.
+
+    Args:
+        paths: the files.
+        suffixes: those that a file may have, the first of them as an example; any if empty.
+        overwrite: whether files that are there are replaced.
+    """
+    for path in map(pathlib.Path, paths):
+        if suffixes and path.suffix.lower() not in suffixes:
+            raise ValueError(
+                f"`--output` must end in {' or '.join(suffixes)}, which says how it is written. "
+                f"Received: --output={path}"
+            )
+        if not path.parent.is_dir() or path.is_dir():
+            raise ValueError(
+                "`--output` must be a file in a folder that is there: make the folder first. "
+                f"Received: --output={path}"
+            )
+        if path.exists() and not overwrite:
+            raise ValueError(
+                "`--output` must be a new file, because this one would be replaced: name another, "
+                f"or replace it by --overwrite. Received: --output={path}"
+            )
+
+
+def print_logs(logs: Mapping[str, Any]) -> None:
+    """Prints numbers, or arrays of them, one name a line."""
+    for name, value in logs.items():
+        numbers = " ".join(f"{number:10.3f}" for number in np.ravel(value))
+        print(f"{name:22} {numbers}")
 
 
 def write(x: np.ndarray, path: FilePath, draw: Callable[..., Any]) -> None:

@@ -52,7 +52,8 @@ def for_fit(
     """Checks and prepares x, y and sample_weight of `fit` or `evaluate`.
 
     Args:
-        model: has `data_spec(x_shape)`, the `DataSpec` of what it takes.
+        model: has `data_spec(x_shape)`, the `DataSpec` of what it takes, and `prepare(x)`, for
+            containers of its own.
         data: dict of arguments of `fit`: `x`, and `y`, `sample_weight`, `batch_size` and those of
             validation where they are given.
         argument: name of x in messages.
@@ -66,6 +67,7 @@ def for_fit(
         ValueError: if anything does not fit; nothing has been trained then.
     """
     x, y, weights = (data.get(key) for key in ("x", "y", "sample_weight"))
+    x = model.prepare(x)
     if not in_memory(x):
         _refuse_beside_pipeline(y, weights)
         return {"x": _pipeline(model, x, argument), "y": None, "sample_weight": None}
@@ -132,6 +134,7 @@ def for_batch(
     Raises:
         ValueError: if anything does not fit.
     """
+    x = model.prepare(x)
     return keras.tree.map_structure(whole, _checked(model, x, y, sample_weight, argument))
 
 
@@ -176,7 +179,7 @@ def _batch_for_keras(model, batch):
 def _parts(model, batch):
     """A batch of a pipeline as a dict of arrays, without checks."""
     x, y, weights = pipelines.unpack(batch)
-    parts = _columns(model, read(x, y, weights, missing=True))
+    parts = _columns(model, read(model.prepare(x), y, weights, missing=True))
     parts |= condition_rows(parts, model.data_spec(parts["x"].shape), check=False)
     return {key: whole(value) for key, value in parts.items()}
 
@@ -197,6 +200,7 @@ def for_input(model: Any, x: Data, pipeline: bool = True) -> Any:
     Raises:
         ValueError: if x does not fit the encoder or is not finite.
     """
+    x = model.prepare(x)
     if in_memory(x) or not pipeline:
         parts, spec = _batch_of(model, x)
         checks.check_parts(parts, spec, x_is_target=False)
@@ -228,6 +232,7 @@ def for_score(model: Any, x: Data, y: Data | None = None, clip: bool = False) ->
     Raises:
         ValueError: if anything does not fit.
     """
+    x = model.prepare(x)
     if in_memory(x):
         parts, spec = _batch_of(model, x, y)
         parts |= checks.clipped(parts, spec) if clip else {}
@@ -330,11 +335,12 @@ def _batch_of(model, x, y=None):
 
 
 def _columns(model, parts):
-    """One-dimensional x, mask and y as columns, (B, 1), where the model takes one feature."""
+    """One-dimensional x, masks and y as columns, (B, 1), where the model takes one feature."""
     shape = parts["x"].shape
     if len(shape) != 1 or (model.built and tuple(model.data_spec(None).x_shape) != (1,)):
         return parts
-    flat = [k for k in ("x", "mask", "target") if k in parts and len(parts[k].shape) == 1]
+    columns = ("x", "mask", "target_mask", "target")
+    flat = [k for k in columns if k in parts and len(parts[k].shape) == 1]
     return parts | {key: whole(parts[key])[:, None] for key in flat}
 
 

@@ -111,9 +111,10 @@ def check_numeric(array: Any, argument: str) -> None:
 def refuse_mask(value: Any, argument: str) -> None:
     """Refuses a masked array with missing values where only x may have a mask."""
     if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
+        name = "target_mask" if argument == "y" else "mask"
         raise ValueError(
             f"`{argument}` must be an array without a mask of its own: give the mask with x, "
-            "`{'x': x, 'mask': mask}`. Received: a masked array with "
+            f"`{{'x': x, '{name}': mask}}`. Received: a masked array with "
             f"{np.ma.count_masked(value)} missing values"
         )
 

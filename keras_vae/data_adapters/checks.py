@@ -34,8 +34,8 @@ def check_parts(
     """Checks a batch or a whole data set.
 
     Args:
-        parts: dict of arrays: `x`, and `condition`, `mask`, `target` and `sample_weight` where
-            there are such.
+        parts: dict of arrays: `x`, and `condition`, `mask`, `target_mask`, `target` and
+            `sample_weight` where there are such.
         spec: a `DataSpec`.
         argument: name of `x` in messages.
         x_is_target: whether `x` is reconstructed where there is no `target`. It must then lie in
@@ -44,23 +44,36 @@ def check_parts(
     Raises:
         ValueError: if anything does not fit; the message says what to do.
     """
-    x, mask, target = parts["x"], parts.get("mask"), parts.get("target")
+    x, target = parts["x"], parts.get("target")
     check_shape(x, spec.x_shape, argument)
     check_condition(parts.get("condition"), len(x), spec.condition_dim)
-    if mask is not None:
-        check_mask(mask, x.shape)
-        check_target_shape(x, spec.target_shape, argument)
+    _check_masks(parts, spec, argument)
     if target is not None:
         check_target_shape(target, spec.target_shape, "y")
         check_length(target, len(x), "y")
-        check_support(target, mask, spec.likelihood, "y")
+        check_support(target, counted(parts), spec.likelihood, "y")
     elif x_is_target:
         check_target_shape(x, spec.target_shape, argument)
-        check_support(x, mask, spec.likelihood, argument)
-    if target is not None or not x_is_target:
-        check_finite(x, argument, mask)
+        check_support(x, counted(parts), spec.likelihood, argument)
+    if target is not None or not x_is_target or "target_mask" in parts:
+        check_finite(x, argument, parts.get("mask"))
     if parts.get("sample_weight") is not None:
         check_weights(parts["sample_weight"], len(x))
+
+
+def _check_masks(parts, spec, argument):
+    x, mask, target_mask = parts["x"], parts.get("mask"), parts.get("target_mask")
+    if mask is not None:
+        check_mask(mask, x.shape)
+    if target_mask is not None:
+        check_mask(target_mask, (len(x), *spec.target_shape), "target_mask")
+    elif mask is not None:  # of the target too
+        check_target_shape(x, spec.target_shape, argument)
+
+
+def counted(parts: dict[str, Any]) -> Any:
+    """Returns the mask of the target: `target_mask` where it is given, else `mask`; or None."""
+    return parts.get("target_mask", parts.get("mask"))
 
 
 def chunks(*arrays: Any) -> Iterator[tuple[Any, ...]]:
@@ -150,9 +163,11 @@ def clipped(parts: dict[str, Any], spec: DataSpec) -> dict[str, np.ndarray]:
     Returns:
         A dict with the new `target`, or an empty one where nothing is to be changed.
     """
-    target, mask = parts.get("target", parts["x"]), parts.get("mask")
+    target, mask = parts.get("target", parts["x"]), counted(parts)
     likelihood = spec.likelihood
     if isinstance(target, RowSource) or tuple(target.shape[1:]) != tuple(spec.target_shape):
+        return {}
+    if mask is not None and tuple(mask.shape) != tuple(target.shape):
         return {}
     values = target if mask is None else likelihood.filled(target, ops.cast(mask, "bool"))
     if all(in_support(part, None, likelihood) for (part,) in chunks(values)):
@@ -232,19 +247,27 @@ def check_target_shape(target: Tensor, shape: Sequence[int], argument: str = "y"
     )
 
 
-def check_mask(mask: Tensor, shape: Sequence[int]) -> None:
-    """Refuses a mask that is not zeros and ones of the shape of x."""
+MASKS = {
+    "mask": ("x", "1 where an entry is observed", "0 where it is missing"),
+    "target_mask": ("the target", "1 where the likelihood counts an entry", "0 where it does not"),
+}
+"""For messages: what each mask is about, and what its values mean."""
+
+
+def check_mask(mask: Tensor, shape: Sequence[int], argument: str = "mask") -> None:
+    """Refuses a mask that is not zeros and ones of `shape`."""
+    of, one, zero = MASKS[argument]
     if tuple(mask.shape) != tuple(shape):
         raise ValueError(
-            f"`mask` must have the shape of x, {tuple(shape)}: 1 where an entry is observed, 0 "
-            f"where it is missing. Received: mask with shape={tuple(mask.shape)}"
+            f"`{argument}` must have the shape of {of}, {tuple(shape)}: {one}, {zero}. "
+            f"Received: {argument} with shape={tuple(mask.shape)}"
         )
     for (part,) in chunks(mask):
         part = ops.convert_to_numpy(part)
         if not np.all((part == 0) | (part == 1)):
             raise ValueError(
-                "`mask` must hold booleans, or zeros and ones: 1 where an entry is observed. "
-                f"Received: mask with values in [{part.min()}, {part.max()}]"
+                f"`{argument}` must hold booleans, or zeros and ones: {one}. "
+                f"Received: {argument} with values in [{part.min()}, {part.max()}]"
             )
 
 

@@ -13,7 +13,7 @@ from keras_vae.data_adapters.sparse import SparseAdapter
 ADAPTERS = (SparseAdapter, FrameAdapter, ArrayAdapter)
 """The first that accepts a value reads it."""
 
-KEYS = ("x", "condition", "mask")
+KEYS = ("x", "condition", "mask", "target_mask")
 
 
 def in_memory(data: Any) -> bool:
@@ -65,14 +65,15 @@ def read(
     A masked array gives its mask. Missing values of frames become NaN with a mask or `missing`.
 
     Args:
-        x: an array of any kind, or a dict with `x`, and perhaps with `condition` and `mask`.
+        x: an array of any kind, or a dict with `x`, and perhaps with `condition`, `mask` and
+            `target_mask`.
         y, sample_weight: arrays of any kind, or None.
         argument: name of x in messages.
         missing: whether frames may have missing values without a mask.
 
     Returns:
-        A dict of arrays: `x`, and `condition`, `mask`, `target` and `sample_weight` where there are
-            such.
+        A dict of arrays: `x`, and `condition`, `mask`, `target_mask`, `target` and `sample_weight`
+            where there are such.
 
     Raises:
         ValueError: if one of them is not an array of real numbers.
@@ -81,8 +82,8 @@ def read(
     if isinstance(x, Mapping):
         if "x" not in x or set(x) - set(KEYS):
             raise ValueError(
-                "`x`, given as a dict, must have the key 'x' and may have 'condition' and 'mask', "
-                "because those are what the model knows. "
+                "`x`, given as a dict, must have the key 'x' and may have 'condition', 'mask' "
+                "and 'target_mask', because those are what the model knows. "
                 f"Received: x with keys {sorted(map(str, x))}"
             )
         given = dict(x)
@@ -90,7 +91,8 @@ def read(
     given = {key: value for key, value in given.items() if key == "x" or value is not None}
     given |= _without_own_mask(given)
     names = {"x": argument, "target": "y"}
-    nan = {"x", "target"} if missing or "mask" in given else ()  # where missing values are
+    masked = "mask" in given or "target_mask" in given
+    nan = {"x", "target"} if missing or masked else ()  # where missing values are
     arrays = {k: as_array(v, names.get(k, k), missing=k in nan) for k, v in given.items()}
     return {key: _in_form(key, array) for key, array in arrays.items()}
 
@@ -111,12 +113,22 @@ def _in_form(key, array):
 
 
 def _without_own_mask(given):
-    """`x` and `mask` of a masked array x, whose mask is True where an entry is missing."""
+    """`x` and the masks of a masked array x, whose mask is True where an entry is missing."""
     x = given["x"]
     if not isinstance(x, np.ma.MaskedArray):
         return {}
-    observed, mask = ~np.ma.getmaskarray(x), given.get("mask")
-    if mask is not None:
-        mask = np.asarray(ops.convert_to_numpy(whole(as_array(mask, "mask"))), "bool")
-        observed = observed & mask if mask.shape == observed.shape else mask
-    return {"x": x.filled(0), "mask": observed}
+    observed = ~np.ma.getmaskarray(x)
+    own = {"x": x.filled(0), "mask": _both(observed, given, "mask")}
+    if "target_mask" in given and "target" not in given:
+        own["target_mask"] = _both(observed, given, "target_mask")
+    return own
+
+
+def _both(observed, given, name):
+    """Where a masked array is observed and the mask of this name, if it fits, is True."""
+    if given.get(name) is None:
+        return observed
+    mask = ops.convert_to_numpy(whole(as_array(given[name], name)))
+    if mask.shape != observed.shape or not np.all((mask == 0) | (mask == 1)):
+        return mask  # to be refused
+    return observed & mask.astype("bool")

@@ -61,8 +61,10 @@ class ShapeGrid:
 
     ```python
     grid = keras_vae.datasets.ShapeGrid()
+    vae = keras_vae.recipes.vae((64, 64, 1), latent_dim=5)
+    vae.compile("adam")
     vae.fit(keras_vae.datasets.Batches(grid, shuffle=True), shuffle=False)
-    rows = np.random.default_rng(0).integers(len(grid), size=10_000)
+    rows = np.random.default_rng(0).integers(len(grid), size=2000)
     codes = vae.encode(grid[rows] / 255)
     scores = keras_vae.evaluation.disentanglement_scores(codes, grid.factors(rows))
     ```

@@ -36,7 +36,7 @@ class ImageFolder:
     Raises:
         ValueError: if there is no such folder, or no image in it, or with `strict` a damaged one.
 
-    Example: `Batches(ImageFolder("photos", image_size=(64, 64)), batch_size=64, shuffle=True)`.
+    Example: `datasets.Batches(ImageFolder("photos", image_size=(64, 64)), 64, shuffle=True)`.
     """
 
     dtype = np.dtype("uint8")

@@ -27,7 +27,12 @@ def frechet_distance(real: np.ndarray, generated: np.ndarray) -> float:
     Returns:
         The distance.
 
-    Example: `frechet_distance(features(network, x), features(network, vae.generate(10_000)))`.
+    Example:
+
+    ```python
+    generated = vae.generate(10_000)
+    frechet_distance(evaluation.features(network, x), evaluation.features(network, generated))
+    ```
 
     Reference: Heusel et al., GANs Trained by a Two Time-Scale Update Rule (arXiv:1706.08500),
     equation 6.

@@ -130,7 +130,7 @@ class HierarchicalVAE(VAE):
 
     def _pass(self, batch, choose, num_samples=1, training=None):
         """One pass down for a batch: the densities' parameters and draws, and params, (K, B, …)."""
-        features = keras.tree.flatten(self._features(batch.x, None, training))
+        features = keras.tree.flatten(self._features(self._seen(batch), None, training))
         tiled = [ops.tile(f, (num_samples, *[1] * (len(f.shape) - 1))) for f in features]
         rows, condition = num_samples * ops.shape(batch.x)[0], batch.condition
         if condition is not None:
@@ -186,7 +186,7 @@ class HierarchicalVAE(VAE):
     def _terms(self, batch, y_pred, density, weights=None, training=False):
         q, z = y_pred["q"], y_pred["z"]
         return objectives.LossTerms(
-            log_likelihood=density(batch.target, y_pred["params"], mask=batch.mask),
+            log_likelihood=density(batch.target, y_pred["params"], mask=batch.target_mask),
             kl_summands=self._kl_by_group(q),
             log_posterior=y_pred["log_posterior"],
             log_prior=normal.log_prob(z, q["prior_mean"], q["prior_log_variance"]),
@@ -198,7 +198,7 @@ class HierarchicalVAE(VAE):
             log_joint=None,
             seed=self._train_noise if training else self._eval_noise,
             target=batch.target,
-            reconstruction=lambda: self.likelihood.mean(y_pred["params"][0]),
+            reconstruction=lambda: self._reconstruction(batch, y_pred["params"][0]),
         )
 
     def _kl_by_group(self, q):

@@ -6,7 +6,14 @@ likelihood, and computed in float32.
 """
 
 from keras_vae.likelihoods.base import Likelihood
-from keras_vae.likelihoods.counts import Categorical, NegativeBinomial, Poisson
+from keras_vae.likelihoods.counts import (
+    Categorical,
+    NegativeBinomial,
+    Ordinal,
+    Poisson,
+    ZeroInflated,
+)
+from keras_vae.likelihoods.histogram import Histogram
 from keras_vae.likelihoods.mixed import Mixed
 from keras_vae.likelihoods.pixels import (
     Bernoulli,
@@ -14,7 +21,8 @@ from keras_vae.likelihoods.pixels import (
     DiscretizedLogistic,
     DiscretizedLogisticMixture,
 )
-from keras_vae.likelihoods.real import Beta, Laplace, Normal
+from keras_vae.likelihoods.real import Beta, Laplace, LogNormal, Normal, StudentT
+from keras_vae.likelihoods.rescaled import Rescaled
 from keras_vae.likelihoods.sequences import AutoregressiveSequence
 
 __all__ = [
@@ -25,10 +33,16 @@ __all__ = [
     "ContinuousBernoulli",
     "DiscretizedLogistic",
     "DiscretizedLogisticMixture",
+    "Histogram",
     "Laplace",
     "Likelihood",
+    "LogNormal",
     "Mixed",
     "NegativeBinomial",
     "Normal",
+    "Ordinal",
     "Poisson",
+    "Rescaled",
+    "StudentT",
+    "ZeroInflated",
 ]

@@ -1,4 +1,4 @@
-"""Draws of gamma and Poisson variables from uniform noise.
+"""Draws of normal, gamma and Poisson variables from uniform noise.
 
 The noise is given, so that replicas can draw what one device would (see `keras_vae.random`), and
 has a last axis of several tries, because both methods reject some.
@@ -17,6 +17,24 @@ GAMMA_NOISE, POISSON_NOISE = 3 * TRIES + 1, 2 * TRIES + 1
 """How many uniform numbers one draw takes."""
 
 
+def normal_variable(noise: Tensor) -> Tensor:
+    """Draws a standard normal variable from two uniform numbers, the first of the last axis.
+
+    Args:
+        noise: uniform in [0, 1), (…, at least 2).
+
+    Returns:
+        Tensor (…).
+
+    Reference: Box and Muller, A Note on the Generation of Random Normal Deviates (1958).
+    """
+    return _normal(noise[..., 0], noise[..., 1])
+
+
+def _normal(size, angle):
+    return ops.sqrt(-2.0 * ops.log1p(-size)) * ops.cos(2 * math.pi * angle)
+
+
 def log_gamma_variable(shape: Tensor, noise: Tensor) -> Tensor:
     """Draws the logarithm of a gamma variable of scale 1.
 
@@ -31,7 +49,7 @@ def log_gamma_variable(shape: Tensor, noise: Tensor) -> Tensor:
     """
     boost = ops.log1p(-noise[..., 0]) / shape
     size, angle, uniform = ops.split(noise[..., 1:], 3, axis=-1)
-    normal = ops.sqrt(-2.0 * ops.log1p(-size)) * ops.cos(2 * math.pi * angle)
+    normal = _normal(size, angle)
     d = ops.expand_dims(ops.where(shape < 1.0, shape + 1.0, shape), -1) - 1 / 3
     root = 1.0 + normal / ops.sqrt(9.0 * d)
     log_v = 3.0 * ops.log(ops.maximum(root, 1e-6))

@@ -82,6 +82,30 @@ def negative_binomial_log_prob(x: Tensor, log_mean: Tensor, log_dispersion: Tens
     return ops.where(x > 0, several, -r * ops.log1p(mean / r))
 
 
+def student_t_log_prob(size: Tensor, df: Tensor) -> Tensor:
+    """Computes log p of Student's t variable, in units of its scale.
+
+    Args:
+        size: the absolute value of the variable.
+        df: degrees of freedom, positive.
+
+    Returns:
+        Tensor like `size`.
+    """
+    half = 0.5 * df
+    of_gammas = stirling_error(half + 0.5) - stirling_error(half)
+    off = deviance(half, half + 0.5, -0.5, -ops.log1p(0.5 / half))
+    tail = _log1p_square(size / ops.sqrt(df))
+    return (of_gammas - off - HALF_LOG_TWO_PI) - (half + 0.5) * tail
+
+
+def _log1p_square(x):
+    """Returns log(1 + x²) for x of at least 0, also where the square overflows."""
+    small, large = ops.minimum(x, 1.0), ops.maximum(x, 1.0)
+    beyond = 2.0 * ops.log(large) + ops.log1p(ops.square(1.0 / large))
+    return ops.where(x > 1.0, beyond, ops.log1p(ops.square(small)))
+
+
 def _deviance_from_shares(x, r, mean):
     """Deviances of x and r from their expected shares of x + r."""
     n, total = x + r, mean + r

@@ -197,7 +197,8 @@ def check_final_activation(decoder: keras.Layer, likelihood: Any) -> None:
 def _takes_means(likelihood):
     from keras_vae import likelihoods
 
-    return isinstance(likelihood, (likelihoods.Normal, likelihoods.Laplace))
+    of_locations = (likelihoods.Normal, likelihoods.Laplace, likelihoods.StudentT)
+    return isinstance(likelihood, of_locations) and likelihood.scale != "decoder"
 
 
 def batch_normalizations(network: keras.Layer) -> list[str]:

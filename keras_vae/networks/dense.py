@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import keras
 from keras import layers
 
-from keras_vae.layers import FourierFeatures
+from keras_vae.layers import FourierFeatures, LearnedFill
 from keras_vae.networks.blocks import code_input, condition_inputs, dense_layers, joined, model
 from keras_vae.networks.shapes import positive_shape
 from keras_vae.typing import Activation
@@ -19,6 +19,7 @@ def dense_encoder(
     residual: bool = True,
     name: str = "encoder",
     condition_dim: int | None = None,
+    learned_fill: bool = False,
 ) -> keras.Model:
     """Makes an encoder of Flatten and one Dense layer for each of `units`.
 
@@ -29,6 +30,8 @@ def dense_encoder(
         residual: whether a layer as wide as the one before adds to it instead of replacing it.
         name: of the model.
         condition_dim: length of a condition, a second input, or None.
+        learned_fill: whether missing values are replaced by learned ones (`layers.LearnedFill`),
+            and not by 0 or what else the likelihood fills them with.
 
     Returns:
         A model from x, (B, …), to features, (B, F).
@@ -37,7 +40,9 @@ def dense_encoder(
     """
     x = inputs = keras.Input(positive_shape(input_shape, "input_shape"))
     condition = condition_inputs(condition_dim)
-    x = dense_layers(joined(layers.Flatten()(x), condition), units, activation, residual)
+    x = layers.Flatten()(x)
+    x = LearnedFill()(x) if learned_fill else x
+    x = dense_layers(joined(x, condition), units, activation, residual)
     return model(inputs, condition, x, name)
 
 

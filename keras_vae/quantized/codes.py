@@ -69,6 +69,7 @@ class AutoregressiveCodes(UniformCodes):
     Example:
 
     ```python
+    vae = keras_vae.recipes.vq_vae((28, 28, 1))   # then compiled and trained
     prior = keras_vae.quantized.AutoregressiveCodes(49, 512)
     vae = vae.fit_prior(x, prior, learning_rate=2e-3, epochs=10)
     vae.generate(16)

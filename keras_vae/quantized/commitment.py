@@ -24,7 +24,16 @@ class Commitment(Penalty):
     Args:
         weight: a non-negative number or a schedule; 0.25 in the paper.
 
-    Example: `VAE(…, posterior=VectorQuantizer(49), penalties=[Commitment()])`.
+    Example:
+
+    ```python
+    vae = keras_vae.VAE(
+        keras_vae.networks.grid_encoder((28, 28, 1), 16),
+        keras_vae.networks.grid_decoder(16, (28, 28, 1)),
+        posterior=keras_vae.quantized.VectorQuantizer(49),
+        penalties=[keras_vae.quantized.Commitment()],
+    )
+    ```
 
     Reference: van den Oord et al. (arXiv:1711.00937), equation 3.
     """

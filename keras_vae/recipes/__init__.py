@@ -38,6 +38,7 @@ from keras_vae.recipes.grids import (
     rvq_vae,
     vq_vae,
 )
+from keras_vae.recipes.tables import table_vae
 
 __all__ = [
     "annealed_vae",
@@ -62,6 +63,7 @@ __all__ = [
     "planar_vae",
     "rvq_vae",
     "sigma_vae",
+    "table_vae",
     "tutorial_vae",
     "vae",
     "vamp_vae",

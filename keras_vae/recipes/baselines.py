@@ -5,7 +5,7 @@ from typing import Any
 
 from keras_vae import likelihoods, networks, objectives
 from keras_vae.model import VAE
-from keras_vae.recipes.fitting import shapes
+from keras_vae.recipes.fitting import chosen_networks, refuse_units, shapes
 from keras_vae.typing import ScheduledNumber
 
 
@@ -24,7 +24,8 @@ def tutorial_vae(
 
     Args:
         input_shape: (H, W, C).
-        latent_dim, likelihood, beta, seed, parts: as for `vae`.
+        latent_dim, likelihood, beta, seed: as for `vae`.
+        parts: `encoder`, `decoder` or both, in place of the recipe's; and other arguments of `VAE`.
 
     Returns:
         The model, not compiled.
@@ -33,13 +34,18 @@ def tutorial_vae(
     """
     likelihood = likelihood or likelihoods.Bernoulli()
     shape, params_shape = shapes(input_shape, likelihood)
-    return VAE(
-        networks.conv_encoder(shape, filters=(32, 64), units=(16,), units_activation=None),
-        networks.conv_decoder(latent_dim, params_shape, filters=(64, 32)),
-        likelihood=likelihood,
-        seed=seed,
-        **{"objective": objectives.ELBO(beta), **parts},
+    remedy = "give `encoder` and `decoder`, or use recipes.vae"
+    refuse_units("tutorial_vae", parts.pop("units", None), "its networks are convolutional", remedy)
+    encoder, decoder = chosen_networks(
+        "tutorial_vae",
+        parts,
+        shape,
+        latent_dim,
+        lambda: networks.conv_encoder(shape, filters=(32, 64), units=(16,), units_activation=None),
+        lambda: networks.conv_decoder(latent_dim, params_shape, filters=(64, 32)),
     )
+    parts = {"objective": objectives.ELBO(beta), **parts}
+    return VAE(encoder, decoder, likelihood=likelihood, seed=seed, **parts)
 
 
 def linear_vae(
@@ -53,16 +59,27 @@ def linear_vae(
         input_shape: shape of an example.
         latent_dim: int, D.
         seed: int, of the noise.
-        parts: other arguments of `VAE`.
+        parts: other arguments of `VAE`, but for its networks, which are linear.
 
     Returns:
         The model, not compiled.
+
+    Raises:
+        ValueError: if networks or their `units` are given.
 
     Example: `recipes.linear_vae((28, 28, 1), latent_dim=10)`.
 
     References: Tipping and Bishop, Probabilistic Principal Component Analysis (1999); Lucas et
     al., Don't Blame the ELBO! (arXiv:1911.02469), section 4.
     """
+    for name in ("encoder", "decoder", "units"):
+        if parts.get(name) is not None:
+            raise ValueError(
+                f"`{name}` must be left out of recipes.linear_vae, because linear networks are "
+                "what makes the recipe; for others use "
+                "`recipes.vae(…, likelihood=likelihoods.Normal(scale='shared'))`. "
+                f"Received: {name}={parts[name]!r:.100}"
+            )
     return VAE(
         networks.dense_encoder(input_shape, units=()),
         networks.dense_decoder(latent_dim, input_shape, units=()),

@@ -5,7 +5,7 @@ from typing import Any
 
 from keras_vae import adversarial, likelihoods, networks, objectives, penalties, schedules
 from keras_vae.model import VAE
-from keras_vae.recipes.fitting import compose, fitting_networks, with_own
+from keras_vae.recipes.fitting import compose, with_own
 from keras_vae.typing import ScheduledNumber
 
 
@@ -25,7 +25,9 @@ def vae(
         likelihood: p(x|z); by default `Bernoulli()`, for x in [0, 1].
         beta: weight of the KL, a number or a schedule.
         seed: int, of the noise.
-        parts: other arguments of `VAE`.
+        parts: `encoder`, `decoder` or both, in place of the networks that fit the shape; or the
+            `units` of dense ones, widths of the encoder's hidden layers, which the decoder has in
+            reverse; and other arguments of `VAE`.
 
     Returns:
         The model, not compiled.
@@ -36,7 +38,7 @@ def vae(
     al., beta-VAE (ICLR 2017).
     """
     parts = {"objective": objectives.ELBO(beta), **parts}
-    return compose(input_shape, latent_dim, likelihood, seed=seed, **parts)
+    return compose(input_shape, latent_dim, likelihood, seed=seed, recipe="vae", **parts)
 
 
 def annealed_vae(
@@ -55,7 +57,7 @@ def annealed_vae(
         gamma: weight of the KL's distance from the capacity.
         capacity: nats at the end.
         steps: int, of the optimizer until then.
-        parts: other arguments of `VAE`.
+        parts: as for `vae`.
 
     Returns:
         The model, not compiled.
@@ -67,7 +69,7 @@ def annealed_vae(
     rising = schedules.Linear(steps, end=capacity)
     objective = objectives.ELBO(gamma, capacity=rising)
     parts = with_own("annealed_vae", parts, objective=objective)
-    return compose(input_shape, latent_dim, likelihood, **parts)
+    return compose(input_shape, latent_dim, likelihood, recipe="annealed_vae", **parts)
 
 
 def beta_tc_vae(
@@ -84,7 +86,7 @@ def beta_tc_vae(
         input_shape, latent_dim, likelihood: as for `vae`.
         dataset_size: int, the number of training examples.
         beta: number, the weight of the total correlation.
-        parts: other arguments of `VAE`.
+        parts: as for `vae`.
 
     Returns:
         The model, not compiled.
@@ -95,7 +97,7 @@ def beta_tc_vae(
     """
     penalty = penalties.TotalCorrelation(dataset_size, weight=beta - 1.0)
     parts = with_own("beta_tc_vae", parts, penalties=[penalty])
-    return compose(input_shape, latent_dim, likelihood, **parts)
+    return compose(input_shape, latent_dim, likelihood, recipe="beta_tc_vae", **parts)
 
 
 def dip_vae(
@@ -111,7 +113,7 @@ def dip_vae(
     Args:
         input_shape, latent_dim, likelihood: as for `vae`.
         weight, kind: as for `penalties.DIP`.
-        parts: other arguments of `VAE`.
+        parts: as for `vae`.
 
     Returns:
         The model, not compiled.
@@ -122,7 +124,7 @@ def dip_vae(
     (arXiv:1711.00848).
     """
     parts = with_own("dip_vae", parts, penalties=[penalties.DIP(weight, kind=kind)])
-    return compose(input_shape, latent_dim, likelihood, **parts)
+    return compose(input_shape, latent_dim, likelihood, recipe="dip_vae", **parts)
 
 
 def info_vae(
@@ -139,7 +141,7 @@ def info_vae(
         input_shape, latent_dim, likelihood: as for `vae`.
         alpha: number, what is taken from the weight of the KL.
         weight: of the MMD, the paper's alpha + lambda - 1.
-        parts: other arguments of `VAE`.
+        parts: as for `vae`.
 
     Returns:
         The model, not compiled.
@@ -150,7 +152,7 @@ def info_vae(
     """
     mmd, objective = penalties.MMD(weight, kernel="rbf"), objectives.ELBO(beta=1.0 - alpha)
     parts = with_own("info_vae", parts, objective=objective, penalties=[mmd])
-    return compose(input_shape, latent_dim, likelihood, **parts)
+    return compose(input_shape, latent_dim, likelihood, recipe="info_vae", **parts)
 
 
 def wae_mmd(
@@ -167,7 +169,7 @@ def wae_mmd(
     Args:
         input_shape, latent_dim, likelihood: as for `vae`.
         weight: of the MMD.
-        parts: other arguments of `VAE`.
+        parts: as for `vae`.
 
     Returns:
         The model, not compiled.
@@ -178,7 +180,7 @@ def wae_mmd(
     """
     mmd, objective = penalties.MMD(weight), objectives.ELBO(beta=0.0)
     parts = with_own("wae_mmd", parts, objective=objective, penalties=[mmd])
-    return compose(input_shape, latent_dim, likelihood, **parts)
+    return compose(input_shape, latent_dim, likelihood, recipe="wae_mmd", **parts)
 
 
 def factor_vae(
@@ -193,7 +195,7 @@ def factor_vae(
     Args:
         input_shape, latent_dim, likelihood: as for `vae`.
         weight: of the total correlation.
-        parts: other arguments of `AdversarialVAE`.
+        parts: networks as for `vae`, and other arguments of `AdversarialVAE`.
 
     Returns:
         The model, not compiled.
@@ -205,8 +207,14 @@ def factor_vae(
     judge = networks.discriminator(latent_dim)
     adversary = adversarial.TotalCorrelationAdversary(judge, weight)
     parts = with_own("factor_vae", parts, penalties=[adversary])
-    encoder, decoder = fitting_networks(input_shape, latent_dim, likelihood)
-    return adversarial.AdversarialVAE(encoder, decoder, likelihood=likelihood, **parts)
+    return compose(
+        input_shape,
+        latent_dim,
+        likelihood,
+        recipe="factor_vae",
+        model=adversarial.AdversarialVAE,
+        **parts,
+    )
 
 
 def wae_gan(
@@ -223,7 +231,7 @@ def wae_gan(
     Args:
         input_shape, latent_dim, likelihood: as for `vae`.
         weight: of the adversarial penalty.
-        parts: other arguments of `AdversarialVAE`.
+        parts: networks as for `vae`, and other arguments of `AdversarialVAE`.
 
     Returns:
         The model, not compiled.
@@ -236,8 +244,14 @@ def wae_gan(
     judge = networks.discriminator(latent_dim)
     adversary, objective = adversarial.PriorAdversary(judge, weight), objectives.ELBO(beta=0.0)
     parts = with_own("wae_gan", parts, objective=objective, penalties=[adversary])
-    encoder, decoder = fitting_networks(input_shape, latent_dim, likelihood)
-    return adversarial.AdversarialVAE(encoder, decoder, likelihood=likelihood, **parts)
+    return compose(
+        input_shape,
+        latent_dim,
+        likelihood,
+        recipe="wae_gan",
+        model=adversarial.AdversarialVAE,
+        **parts,
+    )
 
 
 def sigma_vae(input_shape: int | Sequence[int], latent_dim: int = 8, **parts: Any) -> VAE:
@@ -245,7 +259,7 @@ def sigma_vae(input_shape: int | Sequence[int], latent_dim: int = 8, **parts: An
 
     Args:
         input_shape, latent_dim: as for `vae`.
-        parts: other arguments of `VAE`.
+        parts: as for `vae`.
 
     Returns:
         The model, not compiled.
@@ -256,7 +270,7 @@ def sigma_vae(input_shape: int | Sequence[int], latent_dim: int = 8, **parts: An
     (arXiv:2006.13202).
     """
     parts = with_own("sigma_vae", parts, likelihood=likelihoods.Normal(scale="optimal"))
-    return compose(input_shape, latent_dim, **parts)
+    return compose(input_shape, latent_dim, recipe="sigma_vae", **parts)
 
 
 def iwae(
@@ -272,7 +286,7 @@ def iwae(
     Args:
         input_shape, latent_dim, likelihood: as for `vae`.
         num_samples, gradient: as for `objectives.IWAE`.
-        parts: other arguments of `VAE`.
+        parts: as for `vae`.
 
     Returns:
         The model, not compiled.
@@ -283,7 +297,7 @@ def iwae(
     (arXiv:1810.04152).
     """
     parts = with_own("iwae", parts, objective=objectives.IWAE(num_samples, gradient))
-    return compose(input_shape, latent_dim, likelihood, **parts)
+    return compose(input_shape, latent_dim, likelihood, recipe="iwae", **parts)
 
 
 def miwae(
@@ -300,15 +314,15 @@ def miwae(
     Args:
         input_shape, latent_dim, likelihood: as for `vae`, but for the default likelihood.
         num_samples: int, draws for each example.
-        parts: other arguments of `VAE`.
+        parts: as for `vae`.
 
     Returns:
         The model, not compiled.
 
-    Example: `recipes.miwae((30,))`.
+    Example: `recipes.miwae((30,), units=(128, 128))`.
 
     Reference: Mattei and Frellsen, MIWAE (arXiv:1812.02633).
     """
     likelihood = likelihood or likelihoods.Normal(scale="per_feature")
     parts = with_own("miwae", parts, objective=objectives.IWAE(num_samples))
-    return compose(input_shape, latent_dim, likelihood, **parts)
+    return compose(input_shape, latent_dim, likelihood, recipe="miwae", **parts)

@@ -22,7 +22,7 @@ def vamp_vae(
     Args:
         input_shape, latent_dim, likelihood: as for `vae`.
         num_components: int, pseudo-inputs.
-        parts: other arguments of `VAE`.
+        parts: as for `vae`.
 
     Returns:
         The model, not compiled.
@@ -33,7 +33,7 @@ def vamp_vae(
     """
     prior = priors.VampPrior(networks.positive_shape(input_shape, "input_shape"), num_components)
     parts = with_own("vamp_vae", parts, prior=prior)
-    return compose(input_shape, latent_dim, likelihood, **parts)
+    return compose(input_shape, latent_dim, likelihood, recipe="vamp_vae", **parts)
 
 
 def mixture_vae(
@@ -48,7 +48,7 @@ def mixture_vae(
     Args:
         input_shape, latent_dim, likelihood: as for `vae`.
         num_components: int, normals.
-        parts: other arguments of `VAE`.
+        parts: as for `vae`.
 
     Returns:
         The model, not compiled.
@@ -60,7 +60,7 @@ def mixture_vae(
     """
     prior = priors.NormalMixture(num_components)
     parts = with_own("mixture_vae", parts, prior=prior)
-    return compose(input_shape, latent_dim, likelihood, **parts)
+    return compose(input_shape, latent_dim, likelihood, recipe="mixture_vae", **parts)
 
 
 def flow_prior_vae(
@@ -75,7 +75,7 @@ def flow_prior_vae(
     Args:
         input_shape, latent_dim, likelihood: as for `vae`.
         num_flows: int, coupling layers.
-        parts: other arguments of `VAE`.
+        parts: as for `vae`.
 
     Returns:
         The model, not compiled.
@@ -86,7 +86,7 @@ def flow_prior_vae(
     """
     prior = priors.FlowPrior([flows.Coupling() for _ in range(num_flows)])
     parts = with_own("flow_prior_vae", parts, prior=prior)
-    return compose(input_shape, latent_dim, likelihood, **parts)
+    return compose(input_shape, latent_dim, likelihood, recipe="flow_prior_vae", **parts)
 
 
 def iaf_vae(
@@ -101,7 +101,7 @@ def iaf_vae(
     Args:
         input_shape, latent_dim, likelihood: as for `vae`.
         num_flows: int, autoregressive flows.
-        parts: other arguments of `VAE`.
+        parts: as for `vae`.
 
     Returns:
         The model, not compiled.
@@ -114,7 +114,7 @@ def iaf_vae(
     base, steps = posteriors.DiagonalNormal(latent_dim), range(num_flows)
     posterior = posteriors.NormalizingFlow(base, [flows.Autoregressive() for _ in steps])
     parts = with_own("iaf_vae", parts, posterior=posterior)
-    return compose(input_shape, latent_dim, likelihood, **parts)
+    return compose(input_shape, latent_dim, likelihood, recipe="iaf_vae", **parts)
 
 
 def planar_vae(
@@ -129,7 +129,7 @@ def planar_vae(
     Args:
         input_shape, latent_dim, likelihood: as for `vae`.
         num_flows: int, planar flows.
-        parts: other arguments of `VAE`.
+        parts: as for `vae`.
 
     Returns:
         The model, not compiled.
@@ -142,7 +142,7 @@ def planar_vae(
     base, steps = posteriors.DiagonalNormal(latent_dim), range(num_flows)
     posterior = posteriors.NormalizingFlow(base, [flows.Planar() for _ in steps])
     parts = with_own("planar_vae", parts, posterior=posterior)
-    return compose(input_shape, latent_dim, likelihood, **parts)
+    return compose(input_shape, latent_dim, likelihood, recipe="planar_vae", **parts)
 
 
 def categorical_vae(
@@ -158,7 +158,7 @@ def categorical_vae(
         input_shape, likelihood: as for `vae`.
         num_variables: int, variables of a code.
         num_classes: int, classes of each variable.
-        parts: other arguments of `VAE`.
+        parts: as for `vae`.
 
     Returns:
         The model, not compiled.
@@ -170,7 +170,7 @@ def categorical_vae(
     cooling = keras.optimizers.schedules.PolynomialDecay(1.0, 20_000, end_learning_rate=0.5)
     posterior = posteriors.Categorical(num_variables, num_classes, cooling)
     parts = with_own("categorical_vae", parts, posterior=posterior)
-    return compose(input_shape, posterior.latent_dim, likelihood, **parts)
+    return compose(input_shape, posterior.latent_dim, likelihood, recipe="categorical_vae", **parts)
 
 
 def hyperspherical_vae(
@@ -186,7 +186,7 @@ def hyperspherical_vae(
     Args:
         input_shape, likelihood: as for `vae`.
         latent_dim: int, D; the sphere is that in D dimensions.
-        parts: other arguments of `VAE`.
+        parts: as for `vae`.
 
     Returns:
         The model, not compiled.
@@ -197,7 +197,7 @@ def hyperspherical_vae(
     """
     posterior = posteriors.VonMisesFisher(latent_dim)
     parts = with_own("hyperspherical_vae", parts, posterior=posterior)
-    return compose(input_shape, latent_dim, likelihood, **parts)
+    return compose(input_shape, latent_dim, likelihood, recipe="hyperspherical_vae", **parts)
 
 
 def conditional_vae(
@@ -214,7 +214,7 @@ def conditional_vae(
     Args:
         input_shape, latent_dim, likelihood: as for `vae`.
         condition_dim: length of the vectors, or the number of classes.
-        parts: other arguments of `VAE`.
+        parts: as for `vae`.
 
     Returns:
         The model, not compiled.
@@ -224,4 +224,6 @@ def conditional_vae(
     Reference: Sohn et al., Learning Structured Output Representation (NeurIPS 2015), section 4.
     """
     parts = {"prior": priors.ConditionalNormal(condition_dim), **parts}
-    return compose(input_shape, latent_dim, likelihood, condition_dim, **parts)
+    return compose(
+        input_shape, latent_dim, likelihood, condition_dim, recipe="conditional_vae", **parts
+    )

@@ -8,7 +8,8 @@ from typing import Any
 import keras
 
 from keras_vae import layers, likelihoods, networks
-from keras_vae.model import VAE
+from keras_vae.model import VAE, first_input_shape
+from keras_vae.validation import positive_integer
 
 DENSE_UP_TO = 4096
 """Examples with at most this many features get dense networks; larger images convolutions."""
@@ -22,6 +23,7 @@ def fitting_networks(
     latent_dim: int = 2,
     likelihood: likelihoods.Likelihood | None = None,
     condition_dim: int | None = None,
+    units: Sequence[int] | None = None,
 ) -> tuple[keras.Model, keras.Model]:
     """Makes networks that fit the shape of the data: dense, or residual for larger images.
 
@@ -33,24 +35,52 @@ def fitting_networks(
         latent_dim: int, D.
         likelihood: p(x|z); by default `Bernoulli()`.
         condition_dim: length of a condition, or None.
+        units: widths of the hidden layers of dense networks, in the encoder's order; the decoder
+            has them in reverse.
 
     Returns:
         Tuple of encoder and decoder.
 
+    Raises:
+        ValueError: if `units` are given for images whose networks are convolutional.
+
     Example: `encoder, decoder = recipes.fitting_networks((28, 28, 1), latent_dim=16)`.
     """
-    shape, params_shape = shapes(input_shape, likelihood or likelihoods.Bernoulli())
+    check_units("fitting_networks", units, input_shape)
+    likelihood = likelihood or likelihoods.Bernoulli()
+    encoder = _fitting_encoder(input_shape, likelihood, condition_dim, units)
+    decoder = _fitting_decoder(input_shape, latent_dim, likelihood, condition_dim, units)
+    return encoder, decoder
+
+
+def _fitting_encoder(input_shape, likelihood, condition_dim, units):
+    shape, _ = shapes(input_shape, likelihood)
     encoder_of: Callable = networks.residual_encoder
-    decoder_of: Callable = networks.residual_decoder
-    if len(shape) != 3 or math.prod(shape) <= DENSE_UP_TO:
-        encoder_of = networks.dense_encoder
-        decoder_of = functools.partial(
-            networks.dense_decoder, frequencies=FREQUENCIES if len(shape) == 3 else ()
-        )
+    if is_dense(shape):
+        encoder_of = functools.partial(networks.dense_encoder, **_widths(units))
     encoder = encoder_of(shape, condition_dim=condition_dim)
-    if isinstance(likelihood, (likelihoods.Poisson, likelihoods.NegativeBinomial)):
-        encoder = on_logarithms(encoder)
-    return encoder, decoder_of(latent_dim, params_shape, condition_dim=condition_dim)
+    kinds = (likelihoods.Poisson, likelihoods.NegativeBinomial, likelihoods.ZeroInflated)
+    counts = isinstance(likelihood, kinds)
+    return on_logarithms(encoder) if counts else encoder
+
+
+def _fitting_decoder(input_shape, latent_dim, likelihood, condition_dim, units):
+    shape, params_shape = shapes(input_shape, likelihood)
+    decoder_of: Callable = networks.residual_decoder
+    if is_dense(shape):
+        frequencies = FREQUENCIES if len(shape) == 3 else ()
+        widths = _widths(None if units is None else units[::-1])
+        decoder_of = functools.partial(networks.dense_decoder, frequencies=frequencies, **widths)
+    return decoder_of(latent_dim, params_shape, condition_dim=condition_dim)
+
+
+def is_dense(shape: tuple[int, ...]) -> bool:
+    """Returns whether the networks that fit examples of `shape` are dense."""
+    return len(shape) != 3 or math.prod(shape) <= DENSE_UP_TO
+
+
+def _widths(units):
+    return {} if units is None else {"units": tuple(units)}
 
 
 def on_logarithms(encoder: keras.Model) -> keras.Model:
@@ -66,21 +96,130 @@ def compose(
     latent_dim: int,
     likelihood: likelihoods.Likelihood | None = None,
     condition_dim: int | None = None,
+    recipe: str = "vae",
+    model: type[VAE] = VAE,
     **parts: Any,
 ) -> VAE:
-    """Makes a VAE with networks that fit the shape of the data.
+    """Makes a VAE with networks that fit the shape of the data, where none are given.
 
     Args:
         input_shape, latent_dim, likelihood, condition_dim: as for `fitting_networks`.
-        parts: other arguments of `VAE`.
+        recipe: name of the recipe, for errors.
+        model: the class of the model.
+        parts: `encoder`, `decoder` or the `units` of dense networks where they are given, and other
+            arguments of the model.
 
     Returns:
         The model, not compiled.
 
-    Example: `compose((28, 28, 1), 2, prior=priors.FlowPrior())`.
+    Raises:
+        ValueError: if the networks do not fit the recipe, or `units` are given beside them.
+
+    Example: `compose((28, 28, 1), 2, recipe="flow_prior_vae", prior=priors.FlowPrior())`.
     """
-    encoder, decoder = fitting_networks(input_shape, latent_dim, likelihood, condition_dim)
-    return VAE(encoder, decoder, likelihood=likelihood, **parts)
+    units, used = parts.pop("units", None), likelihood or likelihoods.Bernoulli()
+    check_units(recipe, units, input_shape, beside=parts)
+    encoder, decoder = chosen_networks(
+        recipe,
+        parts,
+        input_shape,
+        latent_dim,
+        lambda: _fitting_encoder(input_shape, used, condition_dim, units),
+        lambda: _fitting_decoder(input_shape, latent_dim, used, condition_dim, units),
+    )
+    return model(encoder, decoder, likelihood=likelihood, **parts)
+
+
+def chosen_networks(
+    recipe: str,
+    parts: dict[str, Any],
+    input_shape: int | Sequence[int],
+    latent_dim: int,
+    encoder: Callable[[], keras.Model],
+    decoder: Callable[[], keras.Model],
+) -> tuple[keras.Model, keras.Model]:
+    """Returns the networks that the user gave, and where there are none those of the recipe.
+
+    Args:
+        recipe: name of the recipe, for errors.
+        parts: what the user gave; `encoder` and `decoder` are taken out of it.
+        input_shape, latent_dim: of the recipe's examples and codes.
+        encoder, decoder: functions that make the networks of the recipe.
+
+    Returns:
+        Tuple of encoder and decoder.
+
+    Raises:
+        ValueError: if a network is for examples or codes of another shape.
+    """
+    own_encoder, own_decoder = parts.pop("encoder", None), parts.pop("decoder", None)
+    shape = networks.positive_shape(input_shape, "input_shape")
+    _check_takes(own_encoder, f"`encoder` of recipes.{recipe}", shape, "`input_shape` says so")
+    _check_takes(
+        own_decoder, f"`decoder` of recipes.{recipe}", (latent_dim,), "its codes have that length"
+    )
+    return (
+        encoder() if own_encoder is None else own_encoder,
+        decoder() if own_decoder is None else own_decoder,
+    )
+
+
+def _check_takes(network, what, shape, why):
+    """Refuses a network whose first input is known to have another shape."""
+    known = first_input_shape(network) if isinstance(network, keras.Layer) else None
+    found = shape if known is None else tuple(known[1:])
+    fits = len(found) == len(shape) and all(
+        size in (None, want) for size, want in zip(found, shape, strict=True)
+    )
+    if not fits:
+        raise ValueError(
+            f"{what} must take an input of the shape (batch, {', '.join(map(str, shape))}), "
+            f"because {why}; change one of them. "
+            f"Received: {network.name} for (batch, {', '.join(map(str, found))})"
+        )
+
+
+def check_units(
+    recipe: str,
+    units: Any,
+    input_shape: int | Sequence[int],
+    beside: dict[str, Any] | None = None,
+) -> None:
+    """Refuses `units` that are no widths, or that no network of a recipe would have.
+
+    Args:
+        recipe: name of the recipe, for errors.
+        units: what the user gave, or None.
+        input_shape: of the recipe's examples.
+        beside: other arguments; `encoder` and `decoder` must not be among them.
+
+    Raises:
+        ValueError: if they cannot be used.
+    """
+    if units is None:
+        return
+    networks_given = [n for n in ("encoder", "decoder") if (beside or {}).get(n) is not None]
+    if networks_given:
+        refuse_units(recipe, units, "networks that are given have their own", "leave one out")
+    if not is_dense(networks.positive_shape(input_shape, "input_shape")):
+        why = f"its networks are convolutional for images of more than {DENSE_UP_TO} values"
+        refuse_units(recipe, units, why, "give `encoder` and `decoder`")
+    if not isinstance(units, Sequence) or isinstance(units, str):
+        raise ValueError(
+            f"`units` of recipes.{recipe} must be a sequence of widths, because each is a hidden "
+            f"layer; for one layer write `units=(128,)`. Received: units={units!r}"
+        )
+    for width in units:
+        positive_integer(width, "units", f"the width of a hidden layer of recipes.{recipe}")
+
+
+def refuse_units(recipe: str, units: Any, why: str, remedy: str) -> None:
+    """Raises a ValueError about `units`, unless they are None."""
+    if units is not None:
+        raise ValueError(
+            f"`units` must be left out of recipes.{recipe}, because {why}; {remedy}. "
+            f"Received: units={units!r}"
+        )
 
 
 def with_own(recipe: str, given: dict[str, Any], **own: Any) -> dict[str, Any]:

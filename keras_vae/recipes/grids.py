@@ -16,7 +16,7 @@ from keras_vae import (
     quantized,
 )
 from keras_vae.model import VAE
-from keras_vae.recipes.fitting import shapes, with_own
+from keras_vae.recipes.fitting import chosen_networks, refuse_units, shapes, with_own
 from keras_vae.typing import ScheduledNumber
 
 
@@ -39,7 +39,8 @@ def vq_vae(
         commitment: weight that pulls features to their codes.
         posterior: another quantiser for the grid, such as
             `quantized.VectorQuantizer(49, gradient="rotation")`.
-        parts: other arguments of `VAE`.
+        parts: `encoder`, `decoder` or both, for the grid that `filters` make; and other arguments
+            of `VAE`.
 
     Returns:
         The model, not compiled.
@@ -63,15 +64,22 @@ def vq_vae(
     posterior = posterior or quantized.VectorQuantizer(places, num_codes, code_dim)
     if isinstance(posterior, quantized.VectorQuantizer):
         parts = with_own("vq_vae", parts, penalties=[quantized.Commitment(commitment)])
-    return VAE(
-        networks.grid_encoder(shape, posterior.code_dim, filters),
-        networks.grid_decoder(
-            posterior.code_dim, params_shape, filters[::-1], depth=getattr(posterior, "depth", 1)
-        ),
-        posterior,
-        likelihood=likelihood,
-        **parts,
+    code_dim, depth = posterior.code_dim, getattr(posterior, "depth", 1)
+    encoder, decoder = _grid_networks(
+        parts.pop("recipe", "vq_vae"),
+        parts,
+        shape,
+        posterior.latent_dim,
+        lambda: networks.grid_encoder(shape, code_dim, filters),
+        lambda: networks.grid_decoder(code_dim, params_shape, filters[::-1], depth=depth),
     )
+    return VAE(encoder, decoder, posterior, likelihood=likelihood, **parts)
+
+
+def _grid_networks(recipe, parts, *others):
+    remedy = "give `filters`, or `encoder` and `decoder`"
+    refuse_units(recipe, parts.pop("units", None), "its networks are convolutional", remedy)
+    return chosen_networks(recipe, parts, *others)
 
 
 def rvq_vae(
@@ -102,7 +110,8 @@ def rvq_vae(
     shape = networks.positive_shape(input_shape, "input_shape")
     places = math.prod(networks.grid_size(shape, filters))
     posterior = quantized.VectorQuantizer(places, num_codes, code_dim, depth=depth)
-    return vq_vae(shape, filters=filters, **with_own("rvq_vae", parts, posterior=posterior))
+    parts = with_own("rvq_vae", parts, posterior=posterior)
+    return vq_vae(shape, filters=filters, recipe="rvq_vae", **parts)
 
 
 def fsq_vae(
@@ -129,7 +138,7 @@ def fsq_vae(
     places = math.prod(networks.grid_size(input_shape, filters))
     posterior = quantized.FiniteScalarQuantizer(places, levels)
     parts = with_own("fsq_vae", parts, posterior=posterior)
-    return vq_vae(input_shape, likelihood=likelihood, filters=filters, **parts)
+    return vq_vae(input_shape, likelihood=likelihood, filters=filters, recipe="fsq_vae", **parts)
 
 
 def kl_autoencoder(
@@ -150,7 +159,7 @@ def kl_autoencoder(
         likelihood: by default `Laplace(scale="shared")`.
         filters: channels of the encoder, each halving height and width.
         network: of the penalty `Perceptual`, or None.
-        parts: other arguments of `VAE`.
+        parts: as for `vq_vae`.
 
     Returns:
         The model, not compiled.
@@ -164,13 +173,17 @@ def kl_autoencoder(
     shape, params_shape = shapes(input_shape, likelihood)
     latent_dim = math.prod(networks.grid_size(shape, filters)) * channels
     extra = [] if network is None else [penalties.Perceptual(network)]
-    return VAE(
-        networks.grid_encoder(shape, 2 * channels, filters),
-        networks.grid_decoder(channels, params_shape, filters[::-1]),
-        posteriors.DiagonalNormal(latent_dim, linear=False),
-        likelihood=likelihood,
-        **with_own("kl_autoencoder", parts, objective=objectives.ELBO(beta), penalties=extra),
+    parts = with_own("kl_autoencoder", parts, objective=objectives.ELBO(beta), penalties=extra)
+    encoder, decoder = _grid_networks(
+        "kl_autoencoder",
+        parts,
+        shape,
+        latent_dim,
+        lambda: networks.grid_encoder(shape, 2 * channels, filters),
+        lambda: networks.grid_decoder(channels, params_shape, filters[::-1]),
     )
+    posterior = posteriors.DiagonalNormal(latent_dim, linear=False)
+    return VAE(encoder, decoder, posterior, likelihood=likelihood, **parts)
 
 
 def ladder_vae(
@@ -186,7 +199,8 @@ def ladder_vae(
         input_shape, likelihood: as for `vae`.
         latent_dims: the length of each group.
         width: of all layers.
-        parts: other arguments of `HierarchicalVAE`.
+        parts: `encoder` (as `hierarchical.bottom_up` makes), `decoder` (a `hierarchical.TopDown`)
+            or both, in place of the recipe's; and other arguments of `HierarchicalVAE`.
 
     Returns:
         The model, not compiled.
@@ -195,7 +209,8 @@ def ladder_vae(
 
     Reference: Sønderby et al., Ladder Variational Autoencoders (arXiv:1602.02282).
     """
-    return _ladder(input_shape, [(n,) for n in latent_dims], width, likelihood, **parts)
+    groups = [(n,) for n in latent_dims]
+    return _ladder("ladder_vae", input_shape, groups, width, likelihood, **parts)
 
 
 def deep_ladder_vae(
@@ -216,7 +231,7 @@ def deep_ladder_vae(
         width: channels of all layers.
         num_scales: int; the last has half the height and width of x.
         likelihood: as for `vae`.
-        parts: other arguments of `HierarchicalVAE`.
+        parts: as for `ladder_vae`.
 
     Returns:
         The model, not compiled.
@@ -228,15 +243,20 @@ def deep_ladder_vae(
     """
     scales = [num_scales - i * num_scales // num_groups for i in range(num_groups)]
     groups = [(*(math.ceil(n / 2**s) for n in input_shape[:2]), channels) for s in scales]
-    return _ladder(input_shape, groups, width, likelihood, **parts)
+    return _ladder("deep_ladder_vae", input_shape, groups, width, likelihood, **parts)
 
 
-def _ladder(input_shape, groups, width, likelihood=None, **parts):
+def _ladder(recipe, input_shape, groups, width, likelihood=None, **parts):
     likelihood = likelihood or likelihoods.Bernoulli()
     shape, params_shape = shapes(input_shape, likelihood)
-    return hierarchical.HierarchicalVAE(
-        hierarchical.bottom_up(shape, groups, width),
-        hierarchical.TopDown(groups, params_shape, width),
-        likelihood=likelihood,
-        **parts,
+    remedy = "give `width`, or `encoder` and `decoder`"
+    refuse_units(recipe, parts.pop("units", None), "all its layers have one `width`", remedy)
+    encoder, decoder = chosen_networks(
+        recipe,
+        parts,
+        shape,
+        sum(map(math.prod, groups)),
+        lambda: hierarchical.bottom_up(shape, groups, width),
+        lambda: hierarchical.TopDown(groups, params_shape, width),
     )
+    return hierarchical.HierarchicalVAE(encoder, decoder, likelihood=likelihood, **parts)
