@@ -164,14 +164,16 @@ def internal_modules(tree):
                 yield getattr(node, "lineno", 0), name
 
 
+OF_ESTIMATORS = {"_validate_data", "_sklearn_output_config"}
+"""What our estimators inherit from those of scikit-learn."""
+
+
 def test_private_names_are_in_one_file():
     trees = {path: ast.parse(path.read_text(encoding="utf-8")) for path in OURS}
     ours = {name for tree in trees.values() for name in defined_names(tree)}
     ours |= {"_asdict", "_replace", "_fields"}  # of Python's named tuples
     for path, tree in trees.items():
-        # what scikit-learn's own estimators inherit, for ours, which derive from the same classes
-        inherited = {"_validate_data", "_sklearn_output_config"} if path.name == "sklearn.py" else {}
-        known = ours | set(inherited)
+        known = ours | (OF_ESTIMATORS if path.name == "sklearn.py" else set())
         names = [(line, n) for line, n in used_names(tree) if private(n) and n not in known]
         assert names == [], f"{path}: move these into keras_compat.py"
         modules = [m for m in internal_modules(tree) if m[1] != "tensorflow.python.keras"]
