@@ -80,6 +80,7 @@ class Histogram(Likelihood):
         return found
 
     def feature_log_prob(self, x: Tensor, params: Tensor) -> Tensor:
+        x = ops.convert_to_tensor(x)
         log_probabilities = self._log_probabilities(params)
         log_density = self._log_density_within(x)
         inside = self._membership(x)
@@ -88,12 +89,13 @@ class Histogram(Likelihood):
     def _log_probabilities(self, params):
         """Of each bin and of both tails, (…, F, M + 2)."""
         shape = (*ops.shape(params)[:-1], len(self.edges), self.params_per_feature)
-        return ops.log_softmax(ops.reshape(params, shape) + self._log_frequency, axis=-1)
+        logits = ops.reshape(params, shape) + ops.convert_to_tensor(self._log_frequency)
+        return ops.log_softmax(logits, axis=-1)
 
     def _membership(self, x):
         """One-hot, (…, F, M + 2): the bin of x, or the lower or upper tail."""
-        first, last = self._ends()
-        reached = ops.cast(x[..., None] >= self._low, "float32")
+        first, last, _ = self._tails()
+        reached = ops.cast(x[..., None] >= ops.convert_to_tensor(self._low), "float32")
         above = ops.cast(x >= last, "float32")[..., None]
         next_reached = ops.concatenate([reached[..., 1:], ops.zeros_like(above)], axis=-1)
         bins = (reached - next_reached) * (1.0 - above)
@@ -101,29 +103,36 @@ class Histogram(Likelihood):
 
     def _log_density_within(self, x):
         """Log-density of x within each bin and each tail, (…, F, M + 2)."""
-        first, last = self._ends()
-        size = self._tail_size()
+        first, last, size = self._tails()
         beyond = ops.stack([ops.relu(first - x), ops.relu(x - last)], axis=-1)
-        tails = -beyond / size[:, None] - np.log(size)[:, None]
-        bins = ops.zeros_like(x[..., None]) - np.log(self._width)
+        tails = -beyond / size[:, None] - ops.log(size)[:, None]
+        bins = ops.zeros_like(x[..., None]) - ops.log(ops.convert_to_tensor(self._width))
         return ops.concatenate([bins, tails], axis=-1)
 
-    def _ends(self):
-        """The first and the last edge of each feature, (F,) each."""
-        ends = np.array([(own[0], own[-1]) for own in self.edges], "float32")
-        return ends[:, 0], ends[:, 1]
+    def _tails(self):
+        """The first and the last edge of each feature, and the mean distance of a tail, (F,) each.
 
-    def _tail_size(self):
-        """The mean distance of what lies in a tail from its edge, (F,): a tenth of the range."""
-        first, last = self._ends()
-        return 0.1 * (last - first)
+        The mean distance of what lies beyond an edge is a tenth of the range.
+        """
+        ends = np.array([(own[0], own[-1]) for own in self.edges], "float32").T
+        first, last = ops.convert_to_tensor(ends[0]), ops.convert_to_tensor(ends[1])
+        return first, last, 0.1 * (last - first)
+
+    def _within(self, share):
+        """A value of each bin and each tail, (…, F, M + 2), for a share (…, F, 1) of its mass."""
+        first, last, size = self._tails()
+        low = ops.convert_to_tensor(np.where(np.isfinite(self._low), self._low, 0.0))
+        beyond = -size[:, None] * ops.log1p(-share * (1 - 1e-7))
+        tails = [first[:, None] - beyond, last[:, None] + beyond]
+        bins = low + ops.convert_to_tensor(self._width) * share
+        return ops.concatenate([bins, *tails], axis=-1)
 
     def _centres(self):
         """The mean of x within each bin and each tail, (F, M + 2)."""
-        first, last = self._ends()
-        size = self._tail_size()
+        first, last, size = self._tails()
         bins = np.where(np.isfinite(self._low), self._low + 0.5 * self._width, 0.0)
-        return np.concatenate([bins, (first - size)[:, None], (last + size)[:, None]], axis=1)
+        tails = ops.stack([first - size, last + size], axis=-1)
+        return ops.concatenate([ops.convert_to_tensor(bins), tails], axis=-1)
 
     def mean(self, params: Tensor) -> Tensor:
         return ops.sum(ops.exp(self._log_probabilities(params)) * self._centres(), axis=-1)
@@ -138,14 +147,6 @@ class Histogram(Likelihood):
         noise = random.uniform((*leading, size + 1), seed)
         chosen = ops.one_hot(argmax(log_probabilities + random.gumbel(noise[..., 1:])), size)
         return ops.sum(chosen * self._within(noise[..., :1]), axis=-1)
-
-    def _within(self, noise):
-        """A value of each bin and each tail, (…, F, M + 2), from uniform noise (…, F, 1)."""
-        first, last = self._ends()
-        low = np.where(np.isfinite(self._low), self._low, 0.0)
-        beyond = -self._tail_size()[:, None] * ops.log1p(-noise * (1 - 1e-7))
-        tails = [first[:, None] - beyond, last[:, None] + beyond]
-        return ops.concatenate([low + self._width * noise, *tails], axis=-1)
 
     def example_shape(self, params_shape: tuple[int, ...]) -> tuple[int, ...]:
         shape = super().example_shape(params_shape)

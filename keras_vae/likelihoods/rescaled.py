@@ -46,7 +46,7 @@ class Rescaled(Likelihood):
         build_once(self.likelihood, params_shape)
 
     def feature_log_prob(self, x: Tensor, params: Tensor) -> Tensor:
-        return self.likelihood.feature_log_prob(x, params) - self.log_scale
+        return self.likelihood.feature_log_prob(x, params) - ops.convert_to_tensor(self.log_scale)
 
     def log_prob(self, x: Tensor, params: Tensor, mask: Tensor | None = None) -> Tensor:
         return self.likelihood.log_prob(x, params, mask) - self._log_volume(x, mask)
@@ -60,7 +60,9 @@ class Rescaled(Likelihood):
     def _log_volume(self, x, mask):
         """The sum of log(scale) over what is observed of each example, (B,)."""
         seen = ops.ones_like(x, "float32") if mask is None else ops.cast(mask, "float32")
-        return ops.sum(seen * self.log_scale, axis=tuple(range(1, len(x.shape))))
+        return ops.sum(
+            seen * ops.convert_to_tensor(self.log_scale), axis=tuple(range(1, len(x.shape)))
+        )
 
     def filled(self, x: Tensor, mask: Tensor) -> Tensor:
         return self.likelihood.filled(x, mask)

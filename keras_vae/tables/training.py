@@ -58,6 +58,7 @@ def fit(model: Any, x: dict[str, Any], arguments: dict[str, Any]) -> keras.callb
     Returns:
         The history of the last fit.
     """
+    x = {name: np.asarray(ops.convert_to_numpy(values)) for name, values in x.items()}
     rows = len(x["x"])
     arguments = {"batch_size": batch_size_for(rows), **arguments}
     model.optimizer.build(model.trainable_variables)
