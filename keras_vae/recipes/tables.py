@@ -3,12 +3,16 @@
 from collections.abc import Sequence
 from typing import Any
 
-from keras_vae import networks, objectives
+from keras_vae import networks, objectives, schedules
 from keras_vae.recipes.fitting import check_units, chosen_networks
 from keras_vae.tables import Table, TableVAE, table_encoder
 
 SMALL = 5000
 """Tables with fewer rows get one hidden layer each way, larger ones two that are wider."""
+
+WARM_UP = 1000
+"""Steps in which the weight of the KL rises to 1 where each row gets one draw: without, the codes
+of a table with few columns and many gaps can stay empty."""
 
 
 def table_vae(
@@ -30,8 +34,8 @@ def table_vae(
         latent_dim: int, D; by default 10, or 32 for at least 5,000 rows.
         units: widths of the hidden layers of the encoder, and in reverse of the decoder; by default
             (128,), or (256, 128) for at least 5,000 rows.
-        num_samples: int, draws for each row of the importance-weighted bound; by default 5, or 1
-            for at least 5,000 rows.
+        num_samples: int, draws for each row of the importance-weighted bound; by default 5. For at
+            least 5,000 rows it is 1, and the weight of the KL rises from 0 over 1,000 steps.
         hidden: share of the observed values that the encoder does not see in training.
         seed: int, of the noise and of the rows that `fit` holds out.
         parts: other arguments of `TableVAE`.
@@ -59,7 +63,8 @@ def table_vae(
     check_units("table_vae", units, (len(table.names),), beside=parts)
     units = tuple(units or ((128,) if is_small else (256, 128)))
     num_samples = num_samples or (5 if is_small else 1)
-    objective = objectives.ELBO() if num_samples == 1 else objectives.IWAE(num_samples)
+    warm_up = objectives.ELBO(schedules.Linear(WARM_UP))
+    objective = warm_up if num_samples == 1 else objectives.IWAE(num_samples)
     parts = {"objective": objective, "likelihood": table.likelihood(), **parts}
     shape = parts["likelihood"].params_shape((len(table.names),))
     encoder, decoder = chosen_networks(
