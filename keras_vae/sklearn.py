@@ -316,7 +316,7 @@ class VAEImputer(OneToOneFeatureMixin, TransformerMixin, _TableEstimator):
         if not self.sample_posterior:
             return self.model_.impute(arrays, num_samples=self.num_samples)
         seed = int(self.random_state_.randint(2**31 - 1))
-        return self.model_._drawn(arrays, 1, self.num_samples, seed)["x"][:, 0]
+        return self.model_.drawn(arrays, 1, self.num_samples, seed)[:, 0]
 
 
 class VAEDetector(OutlierMixin, _TableEstimator):

@@ -214,7 +214,7 @@ def _as_it_looks(series):
 
 def _cast(series, dtype):
     """A column of texts as numbers, or None where one of them is no such number."""
-    nw = optional("narwhals.stable.v2", "tables", "Files of rows")
+    nw = frames.narwhals()
     try:
         if series.implementation.is_polars():
             return series.cast(getattr(nw, dtype))
@@ -246,7 +246,7 @@ def _is_number(text):
 
 def _as_dates(series, strict=False):
     """A column of texts as dates, if it holds nothing else; ValueError if it does and must not."""
-    nw = optional("narwhals.stable.v2", "tables", "Files of rows")
+    nw = frames.narwhals()
     texts = [text if isinstance(text, str) else None for text in series.to_list()]
     dates = [None if text is None else _date(text) for text in texts]
     wrong = [t for t, date in zip(texts, dates, strict=True) if t is not None and date is None]

@@ -6,9 +6,7 @@ from typing import Any
 from keras_vae import networks, objectives, schedules
 from keras_vae.recipes.fitting import check_units, chosen_networks
 from keras_vae.tables import Table, TableVAE, table_encoder
-
-SMALL = 5000
-"""Tables with fewer rows get one hidden layer each way, larger ones two that are wider."""
+from keras_vae.tables.table import LARGE
 
 WARM_UP = 1000
 """Steps in which the weight of the KL rises to 1 where each row gets one draw: without, the codes
@@ -58,7 +56,7 @@ def table_vae(
     (arXiv:1807.03653); Mattei and Frellsen, MIWAE (arXiv:1812.02633).
     """
     table = frame if isinstance(frame, Table) else Table.infer(frame)
-    is_small = table.num_rows < SMALL
+    is_small = table.num_rows < LARGE
     latent_dim = latent_dim or (10 if is_small else 32)
     check_units("table_vae", units, (len(table.names),), beside=parts)
     units = tuple(units or ((128,) if is_small else (256, 128)))

@@ -11,13 +11,13 @@ from keras_vae import data_adapters, inference, random, validation
 from keras_vae.model import VAE
 from keras_vae.part import register
 from keras_vae.tables import frames, training
-from keras_vae.tables.table import Table
+from keras_vae.tables.table import LARGE, Table
 from keras_vae.typing import Data
 
 DRAWS = 1000
 """Draws of z for each row from which gaps are filled."""
 DRAWS_OF_MANY = 200
-"""The same for frames with at least 5,000 rows, where more take long."""
+"""The same for large frames, where more take long."""
 _DECODED = 2_000_000
 """Numbers that are decoded at a time."""
 FEW = 10
@@ -267,7 +267,7 @@ class TableVAE(VAE):
         Reference: Mattei and Frellsen, MIWAE (arXiv:1812.02633), section 3.
         """
         if num_samples is None:
-            num_samples = DRAWS if len(x) < 5000 else DRAWS_OF_MANY
+            num_samples = DRAWS if len(x) < LARGE else DRAWS_OF_MANY
         options = {"batch_size": batch_size or self._rows(num_samples), "verbose": verbose}
         if not frames.is_frame(x):
             return super().impute(x, mask, num_samples=num_samples, **options)

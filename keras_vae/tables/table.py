@@ -12,8 +12,8 @@ from keras_vae.tables import frames, kinds
 from keras_vae.tables.columns import is_type_of_dates, like, make, type_of, with_gaps_filled
 from keras_vae.tables.kinds import Category, Constant, Date, Ignored, Kind, Ordinal, Real
 
-HISTOGRAM_FROM = 5000
-"""Tables with at least this many rows describe numbers by histograms, smaller ones by normals."""
+LARGE = 5000
+"""Tables with at least this many rows are large: they describe numbers by histograms."""
 
 
 @register
@@ -351,7 +351,7 @@ def _group_of(kind, num_rows):
     """What columns that share a likelihood have in common; sorts numbers before classes."""
     if isinstance(kind, Category):
         return (1 + isinstance(kind, Ordinal), len(kind.values or []))
-    return (0, kind.density or ("histogram" if num_rows >= HISTOGRAM_FROM else "normal"))
+    return (0, kind.density or ("histogram" if num_rows >= LARGE else "normal"))
 
 
 def _likelihood_of(group, own):

@@ -17,6 +17,7 @@ from keras import ops
 
 from keras_vae import data_adapters
 from keras_vae.likelihoods.scaled import Scaled
+from keras_vae.tables.table import LARGE
 
 LEARNING_RATE = 1e-3
 STEPS = 6_000
@@ -33,8 +34,6 @@ HELD_OUT = 0.1
 """The share of rows or cells that is held out."""
 MOST_ROWS = 2_000
 """Rows that are predicted, at most."""
-REFITTED = 5_000
-"""Tables with fewer rows are fitted again with nothing held out, for as many epochs."""
 GAPS = 0.02
 """A table with a larger share of missing cells is trained to fill gaps."""
 _DRAWS = 20
@@ -67,7 +66,7 @@ def fit(model: Any, x: dict[str, Any], arguments: dict[str, Any]) -> keras.callb
     epochs = _epochs(len(training["x"]), arguments)
     history, best = _fit(model, training, held.error, epochs, arguments)
     widening = held.widening()
-    if rows < REFITTED and arguments.get("validation_data") is None:
+    if rows < LARGE and arguments.get("validation_data") is None:
         for variable, value in zip(_state(model), start, strict=True):
             variable.assign(value)
         history, _ = _fit(model, x, None, max(best, 1), arguments)
@@ -215,7 +214,6 @@ class BestAverage(keras.callbacks.Callback):
         self.every = max(1, CHECKED // steps)
         self.patience = min(max(3, math.ceil(PATIENCE / steps)), MOST_EPOCHS // 4)
         self.best, self.best_epoch = np.inf, 0
-        self.errors: dict[int, float] = {}
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         self.average = self.kept = self._weights()
@@ -240,7 +238,6 @@ class BestAverage(keras.callbacks.Callback):
 
     def _judge(self, epoch, error):
         """Keeps the average if its error is the smallest so far, and stops after too long."""
-        self.errors[epoch] = error
         if error < self.best or not self.best_epoch:
             self.best, self.best_epoch, self.kept = error, epoch, self.average
         elif epoch - self.best_epoch >= self.patience:
