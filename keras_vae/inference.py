@@ -4,6 +4,7 @@ Traced and backend-free; the methods of `VAE` run them over data in batches. Sha
 examples, D latent dimensions.
 """
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -17,6 +18,12 @@ from keras_vae.typing import Params, Tensor
 
 if TYPE_CHECKING:
     from keras_vae.model import VAE
+
+
+def with_noise(function: Callable) -> Callable:
+    """Marks a function that draws noise, which goes on from batch to batch."""
+    function.draws_noise = True  # type: ignore[attr-defined]
+    return function
 
 
 def posterior(vae: "VAE", batch: Batch) -> Params:
@@ -51,6 +58,12 @@ def mean_code(vae: "VAE", batch: Batch) -> Tensor:
     return vae.posterior.mean(vae._infer(batch))
 
 
+def tokens(vae: "VAE", batch: Batch) -> Tensor:
+    """Returns the codes of each example, int32 (B, L), of a quantised posterior."""
+    return ops.cast(vae.posterior.codes_of(vae._infer(batch)), "int32")
+
+
+@with_noise
 def sample_code(vae: "VAE", batch: Batch) -> Tensor:
     """Returns one draw from q(z|x) for each example, (B, D)."""
     return vae._draw(batch, 1)["z"][0]
@@ -61,6 +74,7 @@ def decode(vae: "VAE", batch: Batch) -> Tensor:
     return vae.likelihood.mean(decoded(vae, batch))
 
 
+@with_noise
 def decode_sample(vae: "VAE", batch: Batch) -> Tensor:
     """Returns a draw from p(x|z), (B, …), for codes, which are the batch's x."""
     return vae.likelihood.sample(decoded(vae, batch), vae._eval_noise)
@@ -88,6 +102,7 @@ def elbo(vae: "VAE", batch: Batch, num_samples: int) -> Tensor:
     return ops.mean(terms.log_likelihood, axis=0) - terms.kl
 
 
+@with_noise
 def diagnosis(vae: "VAE", batch: Batch, num_samples: int) -> dict[str, Tensor]:
     """Returns what `diagnose` needs of each example: scores, and one draw of its own."""
     terms = _scored(vae, batch, num_samples)
@@ -110,11 +125,13 @@ def _scored(vae, batch, num_samples):
     return vae._terms(batch, draws, vae.likelihood.log_prob)
 
 
+@with_noise
 def log_weight(vae: "VAE", batch: Batch, num_samples: int) -> Tensor:
     """Computes log Σ_k p(x, z_k) / q(z_k|x), (B,)."""
     return ops.logsumexp(_log_weights(vae, batch, num_samples)[0], axis=0)
 
 
+@with_noise
 def impute(vae: "VAE", batch: Batch, num_samples: int) -> Tensor:
     """Returns the mean of x given its observed entries, (B, …), from weighted draws of z."""
     log_weights, params = _log_weights(vae, batch, num_samples)
@@ -122,6 +139,7 @@ def impute(vae: "VAE", batch: Batch, num_samples: int) -> Tensor:
     return vae.likelihood.mixture_mean(params, shares)
 
 
+@with_noise
 def impute_draws(
     vae: "VAE", batch: Batch, num_samples: int, num_imputations: int
 ) -> dict[str, Tensor]:

@@ -58,11 +58,14 @@ class CodeUsage(keras.metrics.Metric):
 
     def update_state(self, indices: Tensor, sample_weight: Tensor | None = None) -> None:
         """Counts the codes of this replica, integers (B, N), each with its row's weight (B,)."""
-        turns = ops.one_hot(indices, self.num_codes)
+        weights = ops.ones_like(indices, dtype=self.dtype)
         if sample_weight is not None:
-            turns = turns * ops.cast(sample_weight, turns.dtype)[:, None, None]
-        counts = ops.sum(ops.reshape(turns, (-1, *self.counts.shape)), axis=0)
-        self.counts.assign_add(replicas.all_sum(counts))
+            weights = weights * ops.cast(sample_weight, self.dtype)[:, None]
+        first = ops.arange(self.num_codebooks, dtype=indices.dtype) * self.num_codes
+        turns = ops.reshape(ops.reshape(indices, (-1, self.num_codebooks)) + first, (-1,))
+        total = self.num_codebooks * self.num_codes
+        counts = ops.segment_sum(ops.reshape(weights, (-1,)), turns, num_segments=total)
+        self.counts.assign_add(replicas.all_sum(ops.reshape(counts, self.counts.shape)))
 
     def result(self) -> dict[str, Tensor]:
         p = ops.divide_no_nan(self.counts, ops.sum(self.counts, axis=1, keepdims=True))

@@ -14,6 +14,7 @@ from keras import ops
 
 from keras_vae import (
     data_adapters,
+    display,
     divergences,
     evaluation,
     export,
@@ -21,6 +22,7 @@ from keras_vae import (
     keras_compat,
     layers,
     likelihoods,
+    memory,
     objectives,
     posteriors,
     prior_fitting,
@@ -45,6 +47,7 @@ from keras_vae.part import (
     register,
     serialized_arguments,
 )
+from keras_vae.quantized.packing import check_quantized, z_of_tokens
 from keras_vae.runner import BATCH_SIZE, Runners
 from keras_vae.scales import scale_warning
 from keras_vae.trainers import Trainer
@@ -60,15 +63,16 @@ _DECODED = 1_000_000
 class VAE(Configured, Trainer):
     """A variational autoencoder as an ordinary `keras.Model`.
 
-    `compile` takes no loss, because the loss is the objective, in nats per example. `fit` and
-    `evaluate` take arrays, data frames, sparse matrices, `tf.data.Dataset`, `PyDataset`, torch
-    `DataLoader` and generators. These hold x alone, (x, y) where y is the target to reconstruct, or
-    (x, y, sample_weight). The logs are `loss` (what is minimised), `reconstruction_loss`
-    (-log p(x|z)), `kl_loss` (never weighted by beta), one key for each penalty, and then the
-    metrics of `compile`, which compare the target with the mean of p(x|z).
+    `compile` takes no loss, because the loss is the objective, in nats per example. `fit` takes x
+    alone, (x, y) where y is the target to reconstruct, or (x, y, sample_weight), in any container.
+    The logs are `loss` (what is minimised), `reconstruction_loss` (-log p(x|z)), `kl_loss` (never
+    weighted by beta), one key for each penalty, and then the metrics of `compile`, which compare
+    the target with the mean of p(x|z).
 
     Posterior, prior, likelihood and objective are parts, or the names of parts that need no
-    arguments, such as `"standard_normal"`. All arguments are fixed once the model is made.
+    arguments, such as `"standard_normal"`. All arguments are fixed once the model is made. Print a
+    model to see its parts. The pages "The parts" and "Data" of the documentation describe what
+    there is to choose from.
 
     Args:
         encoder: `keras.Model` that maps x to features (B, F). One with two outputs supplies the
@@ -209,13 +213,16 @@ class VAE(Configured, Trainer):
         return self.posterior.latent_dim
 
     def __repr__(self) -> str:
-        roles = ("posterior", "prior", "likelihood", "objective")
-        parts = [f"{role}={type(getattr(self, role)).__name__}" for role in roles]
-        parts += [f"penalties=[{', '.join(type(p).__name__ for p in self.penalties)}]"]
-        networks = f"encoder={self.encoder.name!r}, decoder={self.decoder.name!r}"
-        return (
-            f"<{type(self).__name__} {networks}, {', '.join(parts)}, latent_dim={self.latent_dim}>"
-        )
+        """Returns what an example goes through, with shapes and numbers of weights."""
+        return display.text_of(self)
+
+    def _repr_html_(self):
+        """The same as a diagram, in a notebook."""
+        return display.html_of(self)
+
+    def __dir__(self) -> list[str]:
+        """Returns the attributes that completion offers, without what only Keras calls."""
+        return [name for name in super().__dir__() if name not in display.not_offered()]
 
     # The mathematics: backend-free, traced. K draws, B examples, D latent dimensions.
 
@@ -512,12 +519,14 @@ class VAE(Configured, Trainer):
 
         Example: `vae.fit(x, epochs=10, validation_data=x_test)`.
         """
+        self.check_backend()
         call = _bind(keras.Model.fit, self, args, kwargs)
         self.check_strategy()
         _refuse_class_weight(call)
         shuffle = bool(call.get("shuffle", True))
         in_memory = data_adapters.in_memory(call["x"])
         call |= data_adapters.for_fit(self, call, shuffle=shuffle)
+        memory.check_fits(self, data_adapters.batch_size_of(call))
         self._warn_before_training(call["x"])
         if call.get("validation_data") is not None:
             call["validation_data"] = self._validation_data(call)
@@ -619,6 +628,7 @@ class VAE(Configured, Trainer):
         Raises:
             ValueError: if the batch does not fit the model.
         """
+        self.check_backend()
         _refuse_class_weight({"class_weight": class_weight})
         batch = data_adapters.for_batch(self, x, y, sample_weight)
         logs = self._in_order(super().train_on_batch(*batch, return_dict=True))
@@ -848,6 +858,58 @@ class VAE(Configured, Trainer):
         x_of = inference.decode_sample if sample else inference.decode
         return self._runners.get(x_of).run(z, batch_size, verbose=verbose)
 
+    def tokens(self, x: Data, *, batch_size: int | None = None, verbose: int = 0) -> np.ndarray:
+        """Encodes x as integers, for a quantised model: the number of each of its codes.
+
+        The codes of an example come place by place, row by row of the encoder's last grid; with a
+        depth those of a place come one after the other. `quantized.pack` packs them into bytes.
+
+        Args:
+            x: one example or many, in any container that `fit` takes.
+            batch_size: int, 128 by default.
+            verbose: 1 shows a progress bar.
+
+        Returns:
+            NumPy array (N, places · depth), int32.
+
+        Raises:
+            ValueError: if the posterior is not a quantizer, or x does not fit the encoder.
+
+        Example:
+
+        ```python
+        vae = keras_vae.recipes.vq_vae((28, 28, 1))
+        vae.compile("adam")
+        vae.fit(x)
+        tokens = vae.tokens(x_test)  # (N, 49)
+        ```
+        """
+        check_quantized(self, "tokens")
+        x = data_adapters.for_input(self, x)
+        return self._runners.get(inference.tokens).run(x, batch_size, verbose=verbose)
+
+    def from_tokens(self, tokens: Data, **options: Any) -> np.ndarray:
+        """Decodes tokens to means of p(x|z) in data space, or to draws from it.
+
+        Args:
+            tokens: integers (N, places · depth), as `tokens` returns them.
+            options: `sample`, `seed`, `condition`, `batch_size` and `verbose`, as for `decode`.
+
+        Returns:
+            NumPy array (N, …). For `tokens(x)` that is what `predict(x)` returns.
+
+        Raises:
+            ValueError: if the posterior is not a quantizer, or the tokens do not fit it.
+
+        Example:
+
+        ```python
+        vae = keras_vae.recipes.vq_vae((28, 28, 1))
+        images = vae.from_tokens(np.zeros((16, 49), "int32"))
+        ```
+        """
+        return self.decode(z_of_tokens(self, tokens), **options)
+
     def generate(
         self,
         n: int,
@@ -1040,6 +1102,38 @@ class VAE(Configured, Trainer):
         """
         return -self.elbo(x, y, num_samples=num_samples, batch_size=batch_size, verbose=verbose)
 
+    def explain(
+        self,
+        x: Data,
+        y: Data | None = None,
+        *,
+        num_samples: int | None = None,
+        batch_size: int | None = None,
+        verbose: int = 0,
+    ) -> np.ndarray:
+        """Computes how strange each entry of x is: -log p(x|z) in nats, averaged over q(z|x).
+
+        The entries of an example add up to its reconstruction loss. For images this is an anomaly
+        map, which `plotting.anomaly_maps` draws. Entries of a continuous likelihood may have a
+        density above 1, and so a negative score.
+
+        Args:
+            x, y, num_samples, batch_size, verbose: as for `elbo`.
+
+        Returns:
+            NumPy array (N, *x.shape[1:]); 0 where a mask leaves an entry out.
+
+        Raises:
+            ValueError: if x does not fit the encoder, or the target is not in the support.
+
+        Example: `nats_of_pixels = vae.explain(x_test).sum(axis=-1)`.
+        """
+        num_samples = self._number_of_points(num_samples)
+        x = data_adapters.for_score(self, x, y, clip=True)
+        batch_size = batch_size or max(1, _SCORED // num_samples)
+        runner = self._runners.get(inference.feature_loss, num_samples)
+        return runner.run(x, batch_size, verbose=verbose)
+
     def log_likelihood(
         self,
         x: Data,
@@ -1159,7 +1253,7 @@ class VAE(Configured, Trainer):
         x: Data,
         prior: priors.Prior | None = None,
         *,
-        learning_rate: float | keras.optimizers.schedules.LearningRateSchedule = 1e-2,
+        learning_rate: float | keras.optimizers.schedules.LearningRateSchedule | None = None,
         **fit_arguments: Any,
     ) -> "VAE":
         """Returns a model with the same networks and a prior that is fitted to the codes of x.
@@ -1171,8 +1265,10 @@ class VAE(Configured, Trainer):
 
         Args:
             x: the examples, in any container that `fit` takes.
-            prior: by default `priors.NormalMixture(10)`.
-            learning_rate: number or schedule, for Adam.
+            prior: by default `priors.NormalMixture(10)`, or for a quantised model
+                `quantized.AutoregressiveCodes` of its codes.
+            learning_rate: number or schedule, for Adam; by default 0.01, or 0.002 for
+                `quantized.AutoregressiveCodes`.
             fit_arguments: `epochs`, `batch_size`, `validation_data` and other arguments of `fit`.
 
         Returns:
@@ -1192,7 +1288,6 @@ class VAE(Configured, Trainer):
         References: Ghosh et al., From Variational to Deterministic Autoencoders
         (arXiv:1903.12436), section 5; Dai and Wipf (arXiv:1903.05789), section 3.
         """
-        prior = priors.NormalMixture(10) if prior is None else prior
         return prior_fitting.fit_prior(self, x, prior, learning_rate, fit_arguments)
 
     def export(
@@ -1286,6 +1381,7 @@ class VAE(Configured, Trainer):
         """
         self._build_optimizer()
         super().load_weights(filepath, **kwargs)
+        self._runners.clear()
 
     def _build_optimizer(self):
         """Makes the optimizer's state, which Keras does not save or load before the first step."""

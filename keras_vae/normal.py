@@ -42,7 +42,7 @@ def log_density_at(square_error: Tensor, log_variance: Tensor) -> Tensor:
         Tensor (…, D).
     """
     square = ops.multiply(square_error, ops.exp(ops.negative(log_variance)))
-    return -0.5 * (ops.add(square, log_variance) + LOG_TWO_PI)
+    return -0.5 * (square + log_variance + LOG_TWO_PI)
 
 
 def log_prob(z: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:
@@ -121,7 +121,7 @@ def from_noise(mean: Tensor, log_variance: Tensor, noise: Tensor, temperature: A
         Tensor, `mean + temperature * exp(0.5 * log_variance) * noise`.
     """
     scale = ops.exp(ops.multiply(0.5, log_variance))
-    return ops.add(mean, scale * ops.multiply(temperature, noise))
+    return mean + scale * ops.multiply(temperature, noise)
 
 
 def sample(

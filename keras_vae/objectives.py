@@ -44,6 +44,9 @@ class LossTerms(NamedTuple):
     """What is to be reconstructed, (B, …)."""
     reconstruction: Any = None
     """Function without arguments: the mean of p(x|z) of the first draw, (B, …)."""
+    gradient_ratio: Any = None
+    """Function of a penalty of the reconstruction, as `adversarial.balance.gradient_ratio` makes it
+    for an `AdversarialVAE`."""
 
     @property
     def kl(self) -> Tensor:

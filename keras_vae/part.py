@@ -8,6 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_vae import display
 from keras_vae.typing import ScheduledNumber, Shape, Tensor
 from keras_vae.validation import is_number
 
@@ -43,6 +44,12 @@ class Configured(metaclass=Constructed):
     def after_constructor(self) -> None:
         """Does nothing here; runs once the constructor of the most derived class has returned."""
 
+    def __repr__(self) -> str:
+        """Returns the call that makes the object; arguments with their default are left out."""
+        if not getattr(self, "_constructed", False):
+            return super().__repr__()
+        return display.call(self, _argument_names(self))
+
     def __setattr__(self, name: str, value: Any) -> None:
         if getattr(self, "_constructed", False) and name in _fixed_names(type(self)):
             raise ValueError(
@@ -61,8 +68,7 @@ def constructor_arguments(instance: Configured) -> dict[str, Any]:
     Raises:
         ValueError: if an argument is not kept in an attribute, as it could not be saved.
     """
-    own = _explicit(type(instance).__init__)
-    names = [n for n in dict.fromkeys([*own, *instance._given]) if n not in _OF_KERAS]
+    names = _argument_names(instance)
     missing = [name for name in names if not hasattr(instance, name)]
     if missing:
         raise ValueError(
@@ -71,6 +77,12 @@ def constructor_arguments(instance: Configured) -> dict[str, Any]:
             f"is read from there. Received: an object without the attribute {missing[0]!r}"
         )
     return {name: getattr(instance, name) for name in names}
+
+
+def _argument_names(instance):
+    """The names of the constructor's arguments, without those of every Keras layer."""
+    own = _explicit(type(instance).__init__)
+    return [n for n in dict.fromkeys([*own, *instance._given]) if n not in _OF_KERAS]
 
 
 def serialized_arguments(instance: Configured) -> dict[str, Any]:

@@ -142,10 +142,14 @@ class TotalCorrelation(Penalty):
 class Perceptual(Penalty):
     """The squared distance between what a network sees in the target and in its reconstruction.
 
-    Summed over the network's features. The network is held fixed, and made untrainable.
+    Summed over the network's features. The network is held fixed, and made untrainable. No network
+    comes with the library: take a classifier of your own images, such as
+    `networks.features_of(networks.image_classifier((64, 64, 3), 10))` after it is trained, or one
+    of `keras.applications`, whose weights Keras downloads.
 
     Args:
-        network: `keras.Model`, or another registered callable, x to features (B, …).
+        network: `keras.Model`, or another registered callable, x to features (B, …), or to a list
+            of them.
         weight: a non-negative number or a schedule.
 
     Example: `Perceptual(keras.applications.VGG16(include_top=False), weight=0.01)`.
@@ -169,9 +173,14 @@ class Perceptual(Penalty):
 
     def value(self, terms: LossTerms) -> Tensor:
         both = (ops.cast(terms.target, "float32"), terms.reconstruction())
-        target, mean = (ops.cast(self.network(x), "float32") for x in both)  # may compute in half
-        difference = target - mean
-        return ops.sum(ops.square(difference), axis=tuple(range(1, len(difference.shape))))
+        pairs = zip(*(keras.tree.flatten(self.network(x)) for x in both), strict=True)
+        return sum(_squared_distance(*pair) for pair in pairs)
+
+
+def _squared_distance(a, b):
+    """The squared distance of features (B, …), which may be in half precision, (B,)."""
+    difference = ops.cast(a, "float32") - ops.cast(b, "float32")
+    return ops.sum(ops.square(difference), axis=tuple(range(1, len(difference.shape))))
 
 
 @register

@@ -6,7 +6,17 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_vae import data_adapters, divergences, inference, metrics, random, replicas
+from keras_vae import (
+    data_adapters,
+    divergences,
+    inference,
+    latent_space,
+    metrics,
+    priors,
+    quantized,
+    random,
+    replicas,
+)
 from keras_vae.metrics import IterationSnapshot
 from keras_vae.part import constructor_arguments
 from keras_vae.priors import Prior
@@ -23,8 +33,8 @@ _STARTING_CODES = 10_000
 def fit_prior(
     vae: "VAE",
     x: Data,
-    prior: "Prior",
-    learning_rate: float | keras.optimizers.schedules.LearningRateSchedule,
+    prior: Prior | None,
+    learning_rate: float | keras.optimizers.schedules.LearningRateSchedule | None,
     fit_arguments: dict[str, Any],
 ) -> "VAE":
     """Returns a model like `vae` with a prior fitted to q(z|x): `VAE.fit_prior`.
@@ -35,15 +45,17 @@ def fit_prior(
     Args:
         vae: the trained model.
         x: the examples, in any container that `fit` takes.
-        prior: the prior to be fitted.
-        learning_rate: number or schedule, for Adam.
+        prior: the prior to be fitted, or None for the `default_prior`.
+        learning_rate: number or schedule, for Adam, or None for one that fits the prior.
         fit_arguments: other arguments of `fit` by name.
 
     Returns:
         A new model of the same class.
     """
+    vae.check_backend()
     arguments = dict(fit_arguments)
     with vae.strategy_scope():
+        prior = default_prior(vae) if prior is None else prior
         fitted = with_prior(vae, prior)
     x, y, weights = encoded(vae, x, arguments.pop("y", None), arguments.pop("sample_weight", None))
     if arguments.get("validation_data") is not None:
@@ -51,10 +63,35 @@ def fit_prior(
         arguments["validation_data"] = encoded(vae, *unpacked)
     with vae.strategy_scope():
         fitting = PriorFitting(vae, prior)
-        fitting.compile(keras.optimizers.Adam(learning_rate))
+        rate = _default_rate(prior) if learning_rate is None else learning_rate
+        fitting.compile(keras.optimizers.Adam(rate))
     start(prior, vae, x)
     fitting.fit(x, y, sample_weight=weights, **arguments)
     return fitted
+
+
+def default_prior(vae: "VAE") -> Prior:
+    """Returns a prior with weights to fit, for the codes of the model.
+
+    Raises:
+        ValueError: if there is no such prior.
+    """
+    posterior = vae.posterior
+    if isinstance(posterior, quantized.Quantizer):
+        return quantized.AutoregressiveCodes(posterior.length, posterior.num_codes)
+    takes_a_prior = "prior" in constructor_arguments(vae)  # a ladder, which doesn't, says why
+    if posterior.space != latent_space.REAL and takes_a_prior:
+        raise ValueError(
+            "`prior` must be given, one of your own with weights to fit, because the library has "
+            f"none for codes that are {posterior.space}. Received: prior=None, posterior="
+            f"{type(posterior).__name__}"
+        )
+    return priors.NormalMixture(10)
+
+
+def _default_rate(prior):
+    """A recurrent network needs a smaller learning rate than a few means and variances."""
+    return 2e-3 if isinstance(prior, quantized.AutoregressiveCodes) else 1e-2
 
 
 def with_prior(vae: "VAE", prior: "Prior") -> "VAE":

@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from keras_vae import evaluation, plotting, saving, validation
+from keras_vae.plotting.latents import classes_of
 from keras_vae.typing import FilePath
 
 if TYPE_CHECKING:
     from keras_vae.model import VAE
 
 _SHOWN = 12  # originals, and columns of samples
+_SEQUENCES = 6  # originals and samples
 _STRIPS = 32  # latent dimensions with a traversal
 _STEPS = 11  # tiles of a traversal
 _MAP = 20  # tiles along each axis of the map
@@ -56,8 +58,8 @@ def write(
         vae: a `VAE` without a condition. For a `TableVAE` the page shows the kinds of the columns,
             the values of real and of generated rows, and the strangest rows cell by cell.
         x: (N, …) test examples, or a frame of a `TableVAE`; up to 10,000 are looked at.
-        labels: (N,) classes 0, 1, …, to colour codes on the map.
-        class_names: their names.
+        labels: (N,) classes, to colour codes on the map: integers, texts or other values.
+        class_names: names of the classes 0, 1, …, for labels that are integers.
         history: dict of lists, as `fit(…).history`, for the curves.
         num_samples: draws for the log-likelihood, of the first 1,000 examples.
         title: of the page.
@@ -145,15 +147,38 @@ def _curves(history):
 
 
 def _pictures(vae, x):
-    """(heading, description, image) for originals, reconstructions and samples."""
-    if not plotting.is_image(x.shape[1:]):
-        return []
+    """(heading, description, image, whether it is of pixels) of examples and of samples."""
+    if plotting.is_image(x.shape[1:]):
+        return _images(vae, x)
+    return _sequences(vae, x) if len(x.shape) == 3 else []
+
+
+def _images(vae, x):
     originals = x[:_SHOWN]
     samples = vae.generate(4 * _SHOWN, seed=0)
     return [
-        ("Originals", f"{len(originals)} test examples", _tiles(originals, _SHOWN)),
-        ("Reconstructions", "the same after coding", _tiles(vae.predict(originals, verbose=0))),
-        ("Samples", f"{len(samples)} draws from the prior", _tiles(samples)),
+        ("Originals", f"{len(originals)} test examples", _tiles(originals, _SHOWN), True),
+        (
+            "Reconstructions",
+            "the same after coding",
+            _tiles(vae.predict(originals, verbose=0)),
+            True,
+        ),
+        ("Samples", f"{len(samples)} draws from the prior", _tiles(samples), True),
+    ]
+
+
+def _sequences(vae, x):
+    originals, samples = x[:_SEQUENCES], vae.generate(_SEQUENCES, sample=True, seed=0)
+    drawn = plotting.sequences(originals, vae.predict(originals, verbose=0), title=None)
+    return [
+        ("Sequences", "test examples, and the same after coding", _figure(drawn), False),
+        (
+            "Samples",
+            "new sequences, of codes drawn from the prior",
+            _figure(plotting.sequences(samples, title=None)),
+            False,
+        ),
     ]
 
 
@@ -190,9 +215,11 @@ def _map(vae, x, labels, class_names):
     axis = [normal.inv_cdf((i + 0.5) / _MAP) for i in range(_MAP)]
     z1, z2 = np.meshgrid(axis, axis[::-1])
     codes = vae.encode(x[:_POINTS])
-    classes = np.zeros(len(codes), int) if labels is None else np.asarray(labels)[: len(codes)]
+    names: list[str] = []
+    classes = np.zeros(len(codes), int)
+    if labels is not None:
+        names, classes = classes_of(labels, class_names)
     places = 100 * np.vectorize(normal.cdf)(codes)
-    names = [] if labels is None else sorted(set(classes.tolist()))
     return {
         "image": _tiles(vae.decode(np.stack([z1.ravel(), z2.ravel()], 1)), _MAP),
         "ratio": x.shape[2] / x.shape[1],
@@ -200,9 +227,9 @@ def _map(vae, x, labels, class_names):
         "axis": [round(value, 2) for value in axis],
         "points": [
             (f"{u:.1f}", f"{100 - v:.1f}", int(c) % 10)
-            for (u, v), c in zip(places, classes, strict=True)
+            for (u, v), c in zip(places, classes[: len(codes)], strict=True)
         ],
-        "names": [(int(c) % 10, class_names[int(c)] if class_names else c) for c in names],
+        "names": [(c % 10, names[c]) for c in np.unique(classes[: len(codes)]) if names],
     }
 
 

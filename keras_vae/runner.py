@@ -12,6 +12,7 @@ from keras import ops
 
 from keras_vae import batch as batches
 from keras_vae import data_adapters, inference, replicas
+from keras_vae.trainers import Predictor
 from keras_vae.typing import Tensor
 
 if TYPE_CHECKING:
@@ -24,12 +25,13 @@ BATCH_SIZE = 128
 _BATCHES_A_PART = 50  # of what `predict` computes at a time
 
 
-class Function(keras.Model):
+class Function(Predictor):
     """`function(vae, batch)` as a model, for Keras' batching, progress bar and strategies."""
 
     def __init__(self, vae: "VAE", function: Callable) -> None:
         super().__init__(dtype="float32", autocast=False)
         self.vae, self.function = vae, function
+        self.supports_jit = not (vae.freezes_noise and _draws_noise(function))
         self.built = True
 
     def call(self, x: Any, training: bool = False) -> Any:
@@ -122,6 +124,8 @@ class Runner:
             return self.checked.predict(x, callbacks=callbacks, **options)[0]
 
     def _eagerly(self, x):
+        if self.vae.slow_eagerly:
+            return self.model.predict_on_batch(x)
         return _map(ops.convert_to_numpy, self.model(x, training=False))
 
     def _run_filled(self, x, rows, batch_size, shards, **options):
@@ -176,6 +180,11 @@ class Runners:
     def clear(self) -> None:
         """Forgets all, as after `compile`."""
         self.made = {}
+
+
+def _draws_noise(call):
+    """Whether a function of `Runners` is marked by `inference.with_noise`."""
+    return getattr(getattr(call, "args", (call,))[0], "draws_noise", False)
 
 
 def _call(function, arguments, vae, batch):

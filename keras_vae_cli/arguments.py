@@ -4,10 +4,8 @@ import argparse
 import importlib.metadata
 from typing import Any
 
-from keras_vae_cli import commands, numbers
-
-LIKELIHOODS = ("bernoulli", "continuous_bernoulli", "discretized_logistic", "normal", "laplace")
-"""The names that `keras_vae.cli.train` makes likelihoods of."""
+from keras_vae_cli import commands, completion, numbers, settings
+from keras_vae_cli.parsing import Parser
 
 
 class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
@@ -32,43 +30,37 @@ class _Version(argparse.Action):
         parser.exit()
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> Parser:
     """Returns the parser, with one subcommand for each function of `commands`."""
-    top = argparse.ArgumentParser(prog="keras-vae", description="Variational autoencoders.")
-    top.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
+    top = Parser(prog="keras-vae", description="Variational autoencoders.")
+    top.add_argument(
+        "--version",
+        action=_Version,
+        nargs=0,
+        default=argparse.SUPPRESS,
+        help="print the version and exit",
+    )
     subparsers = top.add_subparsers(required=True, metavar="COMMAND")
-    data, rows = _data(), _rows()
-    _train(_command(subparsers, commands.train, data).add_argument)
-    _evaluate(_command(subparsers, commands.evaluate, data).add_argument)
-    _generate(_command(subparsers, commands.generate).add_argument)
-    _reconstruct(_command(subparsers, commands.reconstruct, data).add_argument)
-    _encode(_command(subparsers, commands.encode, data).add_argument)
-    _impute(_command(subparsers, commands.impute, rows).add_argument)
-    _score(_command(subparsers, commands.score, rows).add_argument)
-    _export(_command(subparsers, commands.export).add_argument)
+    for function, describe in COMMANDS.items():
+        sub = subparsers.add_parser(
+            function.__name__,
+            help=function.__doc__,
+            description=function.__doc__,
+            formatter_class=_HelpFormatter,
+        )
+        sub.set_defaults(run=function, parser=sub)
+        describe(sub.add_argument)
+        top.commands[function.__name__] = sub
     return top
 
 
-def _command(subparsers, function, *parents):
-    sub = subparsers.add_parser(
-        function.__name__,
-        help=function.__doc__,
-        description=function.__doc__,
-        parents=parents,
-        formatter_class=_HelpFormatter,
-    )
-    sub.set_defaults(run=function)
-    return sub
-
-
-def _data():
-    """The options of every command that reads data."""
-    data = argparse.ArgumentParser(add_help=False)
-    add = data.add_argument
+def _data(add):
+    """Adds the options of every command that reads data."""
     add(
         "--data",
-        help="fashion_mnist, shapes, a folder of images, a .npy or .npz file, or for a table a "
-        ".csv, .tsv or .parquet file (default: fashion_mnist)",
+        help="fashion_mnist, shapes, colour_shapes, a folder of images, a .npy or .npz file, or "
+        "for a table a .csv, .tsv or .parquet file (default: what the model was trained on, or "
+        "fashion_mnist)",
     )
     add("--strict", action="store_true", help="refuse a folder with a damaged image")
     add(
@@ -77,17 +69,15 @@ def _data():
         metavar="N",
         help="examples in a batch (default: 128; to train a table: by its rows)",
     )
-    return data
 
 
-def _rows():
-    """The options of the commands that are about the rows of a table alone."""
-    rows = argparse.ArgumentParser(add_help=False)
-    rows.add_argument("--data", required=True, help="a .csv, .tsv or .parquet file of rows")
-    return rows
+def _rows(add):
+    """Adds the options of the commands that are about the rows of a table alone."""
+    add("--data", required=True, help="a .csv, .tsv or .parquet file of rows")
 
 
 def _train(add):
+    _data(add)
     count, seed = numbers.count, numbers.seed
     add("--output", default="vae_run", metavar="DIR", help="folder for all that it leaves")
     add(
@@ -100,14 +90,32 @@ def _train(add):
         "--latent-dim",
         type=count,
         metavar="D",
-        help="length of the code (default: 2; a table: 10, from 5000 rows on 32)",
+        help="length of the code (default: that of the recipe; a table: 10, from 5000 rows on 32)",
     )
     add(
-        "--network",
-        choices=["vae", "tutorial"],
-        help="of images; tutorial: convolutions (default: vae)",
+        "--image-size",
+        type=count,
+        metavar="N",
+        help="height and width to which the images of a folder are scaled (default: 64)",
     )
-    add("--likelihood", choices=LIKELIHOODS, help="of the data, p(x|z) (default: bernoulli)")
+    add(
+        "--recipe",
+        type=settings.recipe,
+        help="one of `keras-vae recipes` (default: vae; a table: table_vae)",
+    )
+    add("--network", choices=["vae", "tutorial"], help=argparse.SUPPRESS)  # its earlier name
+    add(
+        "--likelihood",
+        type=settings.likelihood,
+        help="p(x|z), one of `keras-vae recipes` (default: that of the recipe, mostly bernoulli)",
+    )
+    add(
+        "--set",
+        type=settings.setting,
+        action="append",
+        metavar="NAME=VALUE",
+        help="an argument of the recipe, or likelihood.NAME=VALUE; may be repeated",
+    )
     add("--beta", type=numbers.not_negative, help="weight of the KL (default: 1.0)")
     add(
         "--warm-up",
@@ -126,6 +134,7 @@ def _train(add):
 
 def _evaluate(add):
     _model(add)
+    _data(add)
     add("--diagnose", action="store_true", help="print active units and the parts of the KL too")
     add("--report", metavar="FILE", help="write a page with numbers and pictures, such as r.html")
     add(
@@ -151,26 +160,28 @@ def _generate(add):
     )
     add(
         "--output",
-        help="a .png or .npy file (default: samples.png), or for a table a .csv, .tsv or "
-        ".parquet file (default: rows.csv)",
+        help="a .png or .npy file (default: samples.png, or .npy if no images), or for a table a "
+        ".csv, .tsv or .parquet file (default: rows.csv)",
     )
     _overwrite(add)
 
 
 def _reconstruct(add):
     _model(add)
+    _data(add)
     add("--num", type=numbers.count, default=10, metavar="N", help="how many")
-    add("--output", default="reconstructions.png", help="a .png or .npy file")
+    add("--output", help="a .png or .npy file (default: reconstructions.png, or .npy if no images)")
     _overwrite(add)
 
 
 def _encode(add):
     _model(add)
+    _data(add)
     add(
         "--split",
         choices=["test", "train", "all"],
-        default="test",
-        help="which examples; of a table all rows",
+        default="all",
+        help="which examples: all, or those that `train` holds out or not; of a table all rows",
     )
     add("--output", default="codes.csv", help="a .csv, .npy or .parquet file")
     _overwrite(add)
@@ -178,6 +189,7 @@ def _encode(add):
 
 def _impute(add):
     _model(add)
+    _rows(add)
     add(
         "--num-imputations",
         type=numbers.count,
@@ -192,6 +204,7 @@ def _impute(add):
 
 def _score(add):
     _model(add)
+    _rows(add)
     add("--cells", action="store_true", help="write the nats of each cell too")
     add("--output", default="scores.csv", help="a .csv, .tsv or .parquet file")
     _overwrite(add)
@@ -210,3 +223,30 @@ def _overwrite(add):
 
 def _model(add):
     add("model", help="a .keras file")
+
+
+def _recipes(add):
+    add(
+        "name",
+        nargs="?",
+        help="a recipe or a likelihood, whose arguments are then listed",
+    )
+
+
+def _completion(add):
+    add("shell", choices=completion.SHELLS, help="for bash or zsh")
+
+
+COMMANDS = {
+    commands.train: _train,
+    commands.evaluate: _evaluate,
+    commands.generate: _generate,
+    commands.reconstruct: _reconstruct,
+    commands.encode: _encode,
+    commands.impute: _impute,
+    commands.score: _score,
+    commands.export: _export,
+    commands.recipes: _recipes,
+    commands.completion: _completion,
+}
+"""What adds the arguments of each command."""

@@ -2,16 +2,20 @@
 
 import argparse
 
+from keras_vae_cli import listing, settings
+from keras_vae_cli.completion import script
+
 
 def train(arguments: argparse.Namespace) -> None:
     """Trains, and leaves model, history, logs and pictures in the output folder."""
+    settings.check(arguments)
     from keras_vae.cli.train import train
 
     train(arguments)
 
 
 def evaluate(arguments: argparse.Namespace) -> None:
-    """Prints the logs of the test set, in nats per example; writes a report on request."""
+    """Prints the logs of the test examples, in nats; writes a report on request."""
     from keras_vae.cli.evaluate import evaluate
 
     evaluate(arguments)
@@ -32,7 +36,7 @@ def reconstruct(arguments: argparse.Namespace) -> None:
 
 
 def encode(arguments: argparse.Namespace) -> None:
-    """Writes codes: of all rows of a table, or of the test set with its labels."""
+    """Writes the codes of all examples or rows, with the names of their files and labels."""
     from keras_vae.cli.encode import encode
 
     encode(arguments)
@@ -57,3 +61,15 @@ def export(arguments: argparse.Namespace) -> None:
     from keras_vae.cli.export import export
 
     export(arguments)
+
+
+def recipes(arguments: argparse.Namespace) -> None:
+    """Lists what `train` can make: recipes and likelihoods, or the arguments of one."""
+    print(listing.one(arguments.name) if arguments.name else listing.everything())
+
+
+def completion(arguments: argparse.Namespace) -> None:
+    """Prints a script that completes words: `source <(keras-vae completion bash)`."""
+    from keras_vae_cli.arguments import parser
+
+    print(script(parser(), arguments.shell))

@@ -45,7 +45,7 @@ def small_vae(x_shape=(5, 3, 1), latent_dim=2, seed=0, **parts):
     params_shape = likelihood.params_shape(x_shape)
     latent_dim = getattr(parts.get("posterior"), "latent_dim", latent_dim)
     condition_dim = getattr(parts.get("prior"), "condition_dim", None)
-    opposed = any(isinstance(p, adversarial.Adversary) for p in parts.get("penalties", ()))
+    opposed = any(isinstance(p, adversarial.Opponent) for p in parts.get("penalties", ()))
     vae = (adversarial.AdversarialVAE if opposed else keras_vae.VAE)(
         networks.dense_encoder(x_shape, units=(8,), condition_dim=condition_dim),
         networks.dense_decoder(latent_dim, params_shape, units=(8,), condition_dim=condition_dim),

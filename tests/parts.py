@@ -73,6 +73,12 @@ def adversary(kind):
     return Example("penalties", make, policies=MIXED)
 
 
+def patch_adversary(**options):
+    """A penalty with a discriminator of images."""
+    network = networks.patch_discriminator((5, 3, 1), filters=(4,))
+    return adversarial.PatchAdversary(network, 0.5, **options)
+
+
 def flow(posterior, *steps):
     """The posterior with flows after it."""
     return lambda: posteriors.NormalizingFlow(posterior(), [step() for step in steps])
@@ -116,6 +122,7 @@ def rescaled():
 PARTS = {
     # posteriors
     "DiagonalNormal": Example("posterior", lambda: posteriors.DiagonalNormal(2)),
+    "GridNormal": Example("posterior", lambda: posteriors.GridNormal((2, 1, 2))),
     "FullNormal": Example("posterior", lambda: posteriors.FullNormal(3)),
     "Planar": Example("posterior", flow(lambda: posteriors.DiagonalNormal(2), flows.Planar)),
     "Autoregressive, Coupling": Example(
@@ -143,8 +150,27 @@ PARTS = {
         lambda: quantized.VectorQuantizer(4, 5, 2, decay=None, gradient="rotation", depth=2),
         size=100.0,
     ),
+    "VectorQuantizer cosine": quantizer(
+        lambda: quantized.VectorQuantizer(4, 5, 2, distance="cosine", initializer="k_means")
+    ),
+    "VectorQuantizer learned, cosine": quantizer(
+        lambda: quantized.VectorQuantizer(4, 5, 2, decay=None, distance="cosine")
+    ),
+    "LinearVectorQuantizer": quantizer(lambda: quantized.LinearVectorQuantizer(4, 5, 2)),
     "FiniteScalarQuantizer": Example(
         "posterior", lambda: quantized.FiniteScalarQuantizer(4, (3, 4)), policies=MIXED
+    ),
+    "FiniteScalarQuantizer residual": Example(
+        "posterior",
+        lambda: quantized.FiniteScalarQuantizer(4, (3, 4), symmetric=True, depth=2),
+        policies=MIXED,
+    ),
+    "BinaryQuantizer": quantizer(lambda: quantized.BinaryQuantizer(4, 2)),
+    "BinaryQuantizer spherical": Example(
+        "posterior",
+        lambda: quantized.BinaryQuantizer(4, 2, spherical=True),
+        beside={"penalties": lambda: [quantized.CodeEntropy()]},
+        policies=MIXED,
     ),
     "GumbelQuantizer": Example(
         "posterior", lambda: quantized.GumbelQuantizer(4, 5, 2), policies=MIXED
@@ -236,8 +262,20 @@ PARTS = {
     "MMD rbf": Example("penalties", lambda: penalties.MMD(schedules.Linear(9), "rbf")),
     "Perceptual": Example("penalties", perceptual, ((5, 3, 1),)),
     "Commitment": of_codes("penalties", quantized.Commitment),
+    "CodeEntropy": of_codes(
+        "penalties",
+        lambda: quantized.CodeEntropy(2.0, diversity=0.5, group_bits=1),
+        posterior=lambda: quantized.BinaryQuantizer(4, 2),
+    ),
     "TotalCorrelationAdversary": adversary(adversarial.TotalCorrelationAdversary),
     "PriorAdversary": adversary(adversarial.PriorAdversary),
+    "PatchAdversary": Example("penalties", patch_adversary, ((5, 3, 1),), policies=MIXED),
+    "PatchAdversary non-saturating": Example(
+        "penalties",
+        lambda: patch_adversary(kind="non_saturating", adaptive=False, start=2),
+        ((5, 3, 1),),
+        policies=MIXED,
+    ),
 }
 
 EXCLUDED = {

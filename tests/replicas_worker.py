@@ -183,6 +183,12 @@ CASES = {
         lambda: SGD(0.05),
         penalties=lambda: [adversarial.PriorAdversary(networks.discriminator(2, units=(8,)), 2.0)],
     ),
+    "patch adversary": case(
+        lambda: SGD(0.02, clipnorm=0.5),
+        penalties=lambda: [
+            adversarial.PatchAdversary(networks.discriminator(6, units=(8,)), 0.5, start=3)
+        ],
+    ),
     "adversary, mixed_float16": case(
         lambda: SGD(0.05, clipnorm=0.05),
         policy="mixed_float16",
@@ -201,6 +207,28 @@ CASES = {
         lambda: Adam(0.01),
         posterior=lambda: quantized.VectorQuantizer(4, 5, 2, decay=None, restart=0.5),
         penalties=lambda: [quantized.Commitment()],
+    ),
+    "cosine quantizer, k-means": case(
+        lambda: SGD(0.05),
+        posterior=lambda: quantized.VectorQuantizer(
+            4, 5, 2, restart=0.5, distance="cosine", initializer="k_means"
+        ),
+        penalties=lambda: [quantized.Commitment()],
+    ),
+    "linear quantizer": case(
+        lambda: Adam(0.01),
+        posterior=lambda: quantized.LinearVectorQuantizer(4, 5, 2),
+        penalties=lambda: [quantized.Commitment()],
+    ),
+    "binary quantizer": case(
+        lambda: SGD(0.05),
+        rows=SHORT,
+        posterior=lambda: quantized.BinaryQuantizer(4, 2, spherical=True),
+        penalties=lambda: [quantized.CodeEntropy(), quantized.Commitment()],
+    ),
+    "residual scalars": case(
+        lambda: SGD(0.05),
+        posterior=lambda: quantized.FiniteScalarQuantizer(4, (3, 4), depth=2),
     ),
     "gumbel quantizer": case(
         lambda: SGD(0.05), posterior=lambda: quantized.GumbelQuantizer(4, 5, 2)
@@ -257,7 +285,7 @@ def train(name, count):
         parts = {role: make() for role, make in options["parts"].items()}
         latent_dim = getattr(parts.get("posterior"), "latent_dim", 2)
         decoder = networks.dense_decoder(latent_dim, (6,), units=(8,))
-        opposed = any(isinstance(p, adversarial.Adversary) for p in parts.get("penalties", ()))
+        opposed = any(isinstance(p, adversarial.Opponent) for p in parts.get("penalties", ()))
         model = adversarial.AdversarialVAE if opposed else keras_vae.VAE
         make = options["vae"] or (lambda: model(options["encoder"](), decoder, seed=3, **parts))
         vae = make()

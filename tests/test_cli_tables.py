@@ -5,6 +5,7 @@ import datetime
 import functools
 import json
 import pathlib
+import shlex
 
 import narwhals.stable.v2 as nw
 import numpy as np
@@ -92,7 +93,7 @@ def test_train_prints_the_table_and_the_test(trained):
     assert "sex       Category  2 classes: 'f', 'm'" in printed
     assert "id        Ignored" in printed
     assert {p.name for p in folder.iterdir()} - {".in_use"} == {
-        *("vae.keras", "history.csv", "logs", "loss.png")
+        *("vae.keras", "history.csv", "run.json", "logs", "loss.png")
     }
     vae = load_model(folder / "vae.keras")
     frame = rows.read(data, vae.table)
@@ -194,7 +195,7 @@ def test_generate_rows_with_given_values(model, tmp_path):
 def test_evaluate_scores_the_rows_that_train_holds_out(trained, model, tmp_path, capsys):
     page = tmp_path / "report.html"
     report = ["--report", str(page)]
-    cli.main(["evaluate", model, "--data", trained[0], "--diagnose", *report])
+    cli.main(["evaluate", model, "--diagnose", *report])  # of the rows of the run
     assert "smoker" in page.read_text()
     printed = capsys.readouterr().out
     assert "6 of 60 rows" in printed
@@ -267,6 +268,26 @@ def test_conditions_that_no_row_can_have_are_refused(model, tmp_path, capsys):
     assert "`--temperature`" in refused(capsys, *command, "sex=f", "--temperature", "0.5")
 
 
+def test_the_last_lines_name_a_command_that_works(trained, tmp_path):
+    *_, loss, _, last = trained[1].splitlines()
+    logged = next(line for line in trained[1].splitlines() if line.startswith("loss "))
+    assert loss == f"Test loss: {float(logged.split()[1]):.3f} nats per row"
+    assert last.startswith("Next: keras-vae impute ")
+    words = shlex.split(last)[2:]
+    words[-1] = str(tmp_path / "filled.csv")
+    cli.main(words)
+    assert all(all(row) for row in read(tmp_path / "filled.csv")[1])
+
+
+def test_settings_of_the_recipe_are_those_of_table_vae(trained, tmp_path, capsys):
+    train = ["train", "--data", trained[0], "--output", str(tmp_path / "run")]
+    assert "`--recipe` must be table_vae" in refused(capsys, *train, "--recipe", "vae")
+    assert "which has units, num_samples, hidden" in refused(capsys, *train, "--set", "beta=2")
+    assert not list(tmp_path.iterdir())
+    cli.main([*train, "--set", "units=[16]", "--set", "num_samples=3", "--epochs", "1"])
+    assert load_model(tmp_path / "run" / "vae.keras").objective.num_samples == 3
+
+
 def test_nothing_is_overwritten_unless_asked(trained, model, tmp_path, capsys):
     mine = tmp_path / "mine.csv"
     mine.write_text("mine")
@@ -312,7 +333,7 @@ def test_models_of_images_take_no_rows(trained, tmp_path, capsys):
     for command in ("impute", "score"):
         assert "`model` must be of a table" in refused(capsys, command, path, *data, *output)
     for command in ("encode", "evaluate", "reconstruct"):
-        options = [] if command == "evaluate" else output
+        options = [] if command in ("evaluate", "reconstruct") else output
         assert "not of a table" in refused(capsys, command, path, *data, *options)
     assert "`--condition`" in refused(capsys, "generate", path, "--condition", "sex=f", *output)
 
@@ -482,8 +503,10 @@ def test_images_of_a_folder_are_encoded_with_their_files(tmp_path, capsys):
         path = tmp_path / f"{split}.csv"
         cli.main([*command, "--split", split, "--output", str(path)])
         header, content = read(path)
-        assert (header, len(content)) == (["file", "z0", "z1"], count)
-        assert all(pathlib.Path(row[0]).is_file() for row in content)
-        assert f"{count} codes of" in capsys.readouterr().out
-    pixels = np.asarray(Image.open(content[0][0]).convert("RGB"))[None] / 255
-    np.testing.assert_allclose(np.array(content[0][1:], float), vae.encode(pixels)[0], atol=1e-5)
+        assert (header, len(content)) == (["split", "file", "z0", "z1"], count)
+        assert all(pathlib.Path(row[1]).is_file() for row in content)
+        printed = capsys.readouterr().out
+        assert f"{count} codes of" in printed
+        assert f"split {split!r}" in printed
+    pixels = np.asarray(Image.open(content[0][1]).convert("RGB"))[None] / 255
+    np.testing.assert_allclose(np.array(content[0][2:], float), vae.encode(pixels)[0], atol=1e-5)

@@ -1,4 +1,7 @@
+import colorsys
+
 import h5py
+import keras
 import numpy as np
 import pytest
 from PIL import Image
@@ -132,6 +135,67 @@ def test_binarised_pixels_have_their_grey_level_as_mean():
     np.testing.assert_allclose(first.mean(0), [0, 0.2, 0.8], atol=5 * 0.5 / np.sqrt(4000))
 
 
+AUGMENT = {
+    "layer": lambda: keras.layers.RandomTranslation(0.5, 0.5, fill_mode="constant"),
+    "list": lambda: [keras.layers.RandomFlip(), keras.layers.RandomZoom(0.3, fill_mode="constant")],
+    "nested": lambda: keras.Sequential(
+        [keras.layers.RandomFlip(), keras.layers.GaussianNoise(0.1)]
+    ),
+    "function": lambda: lambda x, rng: x * rng.random((len(x), 1, 1, 1), "float32"),
+}
+
+
+@pytest.mark.backends
+@pytest.mark.parametrize("kind", AUGMENT)
+def test_augmentation_depends_on_seed_and_epoch_alone(kind):
+    first, other = (
+        Batches(X, 5, shuffle=True, augment=AUGMENT[kind](), seed=seed) for seed in (3, 4)
+    )
+    epochs = []
+    for _ in range(3):
+        epochs.append(rows(first))
+        next_epoch(first)
+    again = Batches(X, 5, shuffle=True, augment=AUGMENT[kind](), seed=3)
+    again.epoch = 2  # as a resumed run would set it
+    assert again[1].dtype == np.float32
+    np.testing.assert_array_equal(rows(again), epochs[2])  # whatever was drawn before
+    np.testing.assert_array_equal(again[3], epochs[2][15:20])
+    assert not np.array_equal(epochs[0], epochs[1])
+    assert not np.array_equal(rows(other), epochs[0])
+    assert not np.array_equal(rows(Batches(X, 5, shuffle=True, seed=3)), epochs[0])
+
+
+def test_layers_of_a_list_and_batches_of_an_epoch_have_noise_of_their_own():
+    x = np.zeros((4, 3), "float32")
+    noise = [keras.layers.GaussianNoise(1.0, seed=1) for _ in range(2)]
+    one, both = (Batches(x, 2, augment=layers) for layers in (noise[:1], noise))
+    assert not np.allclose(both[0], 2 * one[0])
+    assert not np.allclose(one[0], one[1])
+
+
+def test_augmentation_leaves_targets_and_must_keep_the_shape():
+    x, y = Batches(X, 5, targets=X, augment=lambda x, rng: 0 * x)[0]
+    assert x.max() == 0 < y.max()
+    with pytest.raises(ValueError, match=r"`augment` must keep the shape.*Received"):
+        Batches(X, 5, augment=lambda x, rng: x[:, 1:])[0]
+
+
+def test_a_resumed_run_with_augmentation_ends_like_one_that_never_stopped():
+    def trained(*parts):
+        keras.utils.set_random_seed(0)
+        model = recipes.vae((4, 4, 1), 1, units=(4,), seed=0)
+        model.compile("sgd")
+        for epoch, epochs in parts:
+            flip = keras.layers.RandomFlip()
+            batches = Batches(X, 5, shuffle=True, augment=flip)
+            batches.epoch = epoch
+            model.fit(batches, initial_epoch=epoch, epochs=epochs, shuffle=False, verbose=0)
+        return model.get_weights()
+
+    for whole, resumed in zip(trained((0, 3)), trained((0, 2), (2, 3)), strict=True):
+        np.testing.assert_array_equal(whole, resumed)
+
+
 def test_memory_maps_are_not_read_whole(tmp_path):
     np.save(tmp_path / "x.npy", X)
     splits = datasets.load(tmp_path / "x.npy")
@@ -168,7 +232,7 @@ def folder(tmp_path):
 
 
 def test_a_folder_of_images_is_indexed_like_an_array(folder):
-    images = ImageFolder(folder)
+    images = ImageFolder(folder, image_size=(8, 6))
     assert images.shape == (12, 8, 6, 3)
     assert images.skipped == 1
     batch = images[np.array([0, 11])]
@@ -190,9 +254,9 @@ def test_images_of_other_sizes_are_scaled_and_cropped_at_the_centre(folder):
 
 
 def test_a_damaged_image_is_named(folder):
-    images = ImageFolder(folder)
+    images = ImageFolder(folder, cache_bytes=0)
     path = images.paths[3]
-    path.write_bytes(path.read_bytes()[:60])
+    path.write_bytes(path.read_bytes()[:44])  # the header, and the first pixels
     for source in (images, ImageFolder(folder, check=False)):  # damaged later, or unseen
         with pytest.raises(ValueError, match=rf"must be readable.*Received: .*{path.name}"):
             source[np.array([3])]
@@ -227,6 +291,27 @@ def test_shapes_are_a_function_of_the_seed():
     assert not np.array_equal(a, c)
 
 
+def test_colours_of_the_shapes_are_those_of_their_factors():
+    images, factors = datasets.colour_shapes(300, image_size=32, seed=2)
+    assert (images.shape, images.dtype) == ((300, 32, 32, 3), np.uint8)
+    grey, grey_factors = datasets.shapes(300, image_size=32, seed=2)
+    np.testing.assert_array_equal(factors[:, :5], grey_factors)
+    assert factors.shape[1] == len(datasets.COLOUR_FACTORS) == 7
+    for image, cover, hues in zip(images, grey[..., 0], factors[:, 5:], strict=True):
+        for pixels, hue, saturation, value in (
+            (image[cover == 255], hues[0], 0.9, 1.0),
+            (image[cover == 0], hues[1], 0.6, 0.5),
+        ):
+            expected = 255 * np.array(colorsys.hsv_to_rgb(hue, saturation, value))
+            np.testing.assert_allclose(pixels - expected, 0, atol=0.51)
+
+
+def test_coloured_shapes_are_a_function_of_the_seed():
+    a, b, c = (datasets.colour_shapes(20, 16, seed=seed)[0] for seed in (1, 1, 2))
+    np.testing.assert_array_equal(a, b)
+    assert not np.array_equal(a, c)
+
+
 def test_npz_files(tmp_path):
     np.savez(tmp_path / "a.npz", x_train=X[..., 0], x_test=X[:5, ..., 0], y_train=np.arange(23))
     splits = datasets.load(tmp_path / "a.npz")
@@ -256,12 +341,12 @@ def test_fashion_mnist_is_the_published_one(fashion_mnist):
     assert x_train.std() == pytest.approx(0.3530, abs=5e-5)
 
 
-@pytest.mark.parametrize("suffix", ["png", "jpg", "bmp", "gif"])
+@pytest.mark.parametrize("suffix", ["png", "jpg", "bmp", "gif", "webp", "tiff"])
 def test_every_format_decodes_to_grey_and_to_colour(tmp_path, suffix):
     Image.fromarray(np.full((6, 6, 3), 120, "uint8")).save(tmp_path / f"a.{suffix}")
     (tmp_path / "folder.png").mkdir()
     for channels in (1, 3):
-        images = ImageFolder(tmp_path, channels=channels)[np.array([0])]
+        images = ImageFolder(tmp_path, 6, channels)[np.array([0])]
         assert images.shape == (1, 6, 6, channels)
         np.testing.assert_allclose(images, 120, atol=2)
 

@@ -138,6 +138,11 @@ MADE = {
     "arrays": lambda: table().to_arrays(frame()),
 }
 OF_TABLES = MADE | {"vae": table_vae}
+OF_GRIDS = MADE | {
+    "vae": lambda: keras_vae.recipes.kl_autoencoder((28, 28, 1), filters=(4, 8)),
+    "photo": lambda: RNG.random((40, 60, 1), "float32"),
+    "latents": lambda: RNG.random((2, 7, 7, 4), "float32"),
+}
 
 
 def photos(folder):
@@ -169,6 +174,7 @@ def reader(module, name, code):
     used = {node.id for node in tree if isinstance(node, ast.Name)}
     own = name.split(".")[0]
     ready = OF_TABLES if "tables" in module or "df" in used else MADE
+    ready = OF_GRIDS if "latent_grids" in module else ready
     return {
         "__name__": "example",
         "keras": keras,

@@ -43,7 +43,8 @@ def test_example_runs(name, tmp_path, keras_home):
         "KERAS_HOME": str(keras_home),
     }
     environment.pop("TF_CONFIG", None)
-    command = [sys.executable, str(ROOT / "examples" / name)]
+    path = ROOT / "examples" / name
+    command = [sys.executable, str(path), *(["--fast"] if "--fast" in path.read_text() else [])]
     result = subprocess.run(
         command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300
     )

@@ -2,11 +2,14 @@
 
 import io
 import json
+import os
 import pathlib
 import pickle
 import resource
+import struct
 import time
 import zipfile
+import zlib
 
 import h5py
 import numpy as np
@@ -247,27 +250,61 @@ def truncated(path):
 
 
 def huge_png(path):
-    Image.new("1", (30_000, 30_000)).save(path)
+    """A whole image, as far as its header and its checksums go, of 3.6 billion pixels."""
+    chunks = ((b"IHDR", struct.pack(">IIBBBBB", 60_000, 60_000, 1, 0, 0, 0, 0)), (b"IDAT", b"x"))
+    content = b"\x89PNG\r\n\x1a\n"
+    for name, data in chunks:
+        check = zlib.crc32(name + data)
+        content += struct.pack(">I", len(data)) + name + data + struct.pack(">I", check)
+    path.write_bytes(content)
+
+
+def huge_gif(path):
+    Image.new("P", (8, 8)).save(path)
+    content = path.read_bytes()
+    path.write_bytes(content[:6] + b"\xff\xff\xff\xff" + content[10:])
+
+
+def unreadable(path):
+    Image.new("L", (8, 8)).save(path)
+    path.chmod(0)
 
 
 DAMAGED = {
     "truncated.png": truncated,
     "truncated.jpg": truncated,
+    "truncated.webp": truncated,
+    "truncated.tiff": truncated,
+    "truncated.gif": truncated,
     "zero.png": lambda path: path.touch(),
     "text.jpg": lambda path: path.write_text("not an image"),
+    "page.png": lambda path: path.write_text("<!DOCTYPE html><title>404</title>"),
+    "zeros.bmp": lambda path: path.write_bytes(bytes(200)),
     "dangling.png": lambda path: path.symlink_to(path.parent / "nowhere.png"),
+    "itself.png": lambda path: path.symlink_to(path),
+    "pipe.jpg": os.mkfifo,
+    "linked_pipe.gif": lambda path: path.symlink_to("/dev/zero"),
     "huge.png": huge_png,
+    "huge.gif": huge_gif,
+    "phone.heic": lambda path: path.write_bytes(b"\0\0\0\x18ftypheic"),
 }
 
 
 @pytest.mark.parametrize("name", DAMAGED)
 def test_damaged_images_are_skipped_and_counted_or_refused(folder, name):
     DAMAGED[name](folder / name)
-    images = datasets.ImageFolder(folder)
+    images = datasets.ImageFolder(folder, 8)
     assert (len(images), images.skipped) == (2, 1)
     assert images[np.arange(2)].shape == (2, 8, 8, 3)
     with pytest.raises(ValueError, match=rf"`path` must hold images only.*{name}.*Received"):
-        datasets.ImageFolder(folder, strict=True)
+        datasets.ImageFolder(folder, 8, strict=True)
+
+
+def larger_frame(path):
+    """A frame that is larger than the header says."""
+    Image.new("P", (8, 8)).save(path)
+    content = path.read_bytes()
+    path.write_bytes(content[:6] + struct.pack("<HH", 2, 2) + content[10:])
 
 
 ODD = {
@@ -278,6 +315,11 @@ ODD = {
     "palette.png": lambda path: Image.new("P", (8, 8), 3).save(path),
     "alpha.png": lambda path: Image.new("RGBA", (8, 8)).save(path),
     "linked.png": lambda path: path.symlink_to(path.parent / "a.png"),
+    "larger.gif": lambda path: larger_frame(path),
+    "cmyk.jpg": lambda path: Image.new("CMYK", (8, 8), (10, 20, 30, 0)).save(path),
+    "named.jpg": lambda path: Image.new("L", (8, 8)).save(path, "PNG"),
+    "grey_alpha.png": lambda path: Image.new("LA", (8, 8)).save(path),
+    "one_bit.tif": lambda path: Image.new("1", (8, 8)).save(path),
     "UPPER.PNG": lambda path: Image.new("L", (8, 8)).save(path),
 }
 
@@ -285,13 +327,55 @@ ODD = {
 @pytest.mark.parametrize("name", ODD)
 def test_odd_images_are_read(folder, name):
     ODD[name](folder / name)
-    images = datasets.ImageFolder(folder, strict=True)
+    images = datasets.ImageFolder(folder, 8, strict=True)
     assert len(images) == 3
     assert images[np.arange(3)].shape == (3, 8, 8, 3)
 
 
-def test_cmyk_is_read_or_skipped(folder):
-    Image.new("CMYK", (8, 8), (10, 20, 30, 0)).save(folder / "cmyk.jpg")
-    images = datasets.ImageFolder(folder)
-    assert len(images) + images.skipped == 3
-    assert images[np.arange(len(images))].shape[1:] == (8, 8, 3)
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read every file")
+def test_a_file_without_permission_is_skipped(folder):
+    unreadable(folder / "secret.png")
+    assert datasets.ImageFolder(folder, 8).skipped == 1
+
+
+def test_folders_named_like_images_and_loops_of_links_do_no_harm(folder):
+    (folder / "x.png").mkdir()
+    Image.new("L", (8, 8)).save(folder / "x.png" / "c.png")
+    (folder / "x.png" / "loop").symlink_to(folder)
+    images = datasets.ImageFolder(folder, 8, strict=True)
+    assert [path.name for path in images.paths] == ["a.png", "b.jpg", "c.png"]
+
+
+def damaged_at_random(path, rng):
+    """An image of random pixels with a few bytes of its file changed."""
+    noise = rng.integers(256, size=(12, 12, 3), dtype="uint8")
+    Image.fromarray(noise).save(path)
+    content = bytearray(path.read_bytes())
+    for place in rng.integers(len(content), size=rng.integers(1, 6)):
+        content[place] = rng.integers(256)
+    path.write_bytes(content)
+
+
+def test_two_thousand_hostile_files_are_read_or_counted(tmp_path):
+    rng = np.random.default_rng(0)
+    start, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for i in range(30):
+        place = tmp_path / str(i)
+        place.mkdir()
+        Image.new("L", (8, 8)).save(place / "a.png")
+        for name, make in (DAMAGED | ODD).items():
+            make(place / name)
+    good, bad = 30 * (1 + len(ODD)), 30 * len(DAMAGED)
+    images = datasets.ImageFolder(tmp_path, 8)
+    assert (len(images), images.skipped) == (good, bad)
+    assert np.asarray(images).shape == (good, 8, 8, 3)
+    for i in range(2000 - good - bad):
+        suffix = ("png", "jpg", "gif", "bmp", "webp", "tiff")[i % 6]
+        damaged_at_random(tmp_path / f"{i}.{suffix}", rng)
+    images = datasets.ImageFolder(tmp_path, 8)
+    assert len(images) + images.skipped == 2000
+    assert len(images) > good
+    assert images.skipped > bad
+    print(f"2000 hostile files: {len(images)} read, {images.skipped} counted, 0 raised")
+    assert time.perf_counter() - start < 60  # a hang, not a benchmark
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 500_000  # kB

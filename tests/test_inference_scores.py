@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 from checks import small_vae
+from scipy import stats
 
 from keras_vae import (
     VAE,
@@ -79,6 +80,51 @@ def test_the_score_of_a_row_depends_on_the_row_alone(name, masked):
         vae.diagnose(rows_of(every, masked))["elbo"], -scores.mean(), rtol=1e-4
     )
     assert np.ptp(scores) > 0.1
+
+
+@pytest.mark.backends
+@pytest.mark.parametrize("name", [*POSTERIORS, "ladder"])
+def test_every_method_takes_one_row_and_one_draw(name):
+    vae, one = with_posterior(name), rows_of([3], True)
+    inputs = {key: one[key] for key in ("x", "condition")}
+    assert vae.encode(inputs, sample=True).shape == vae.encode(inputs).shape
+    for method in ("elbo", "anomaly_score", "log_likelihood", "explain", "impute"):
+        several = getattr(vae, method)(rows_of([3, 3], True), num_samples=1)
+        found = getattr(vae, method)(one, num_samples=1)
+        assert found.shape == (1, *several.shape[1:])
+        assert np.all(np.isfinite(found))
+    assert np.isfinite(vae.diagnose(one, num_samples=1)["elbo"])
+    vae.compile("adam")
+    assert np.isfinite(vae.train_on_batch(inputs, return_dict=True)["loss"])
+
+
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("name", [*POSTERIORS, "ladder"])
+def test_the_scores_of_entries_add_up_to_the_reconstruction_loss(name, masked):
+    vae = with_posterior(name)
+    for rows in ([3], [0, 5, 5]):
+        batch = rows_of(rows, masked)
+        entries, found = vae.explain(batch, num_samples=8), vae.diagnose(batch, num_samples=8)
+        assert entries.shape == (len(rows), 6)
+        np.testing.assert_allclose(
+            entries.sum(axis=1).mean(), found["reconstruction_loss"], rtol=1e-5
+        )
+        if masked:
+            np.testing.assert_array_equal(entries == 0, ~batch["mask"])
+
+
+def test_the_score_of_an_entry_is_minus_its_log_density():
+    """With a decoder that ignores z, for which SciPy has the density."""
+    decoder = keras.Sequential(
+        [keras.Input((2,)), keras.layers.Dense(6, kernel_initializer="zeros")]
+    )
+    likelihood = likelihoods.Normal(0.5)
+    vae = VAE(networks.dense_encoder((6,), (8,)), decoder, likelihood=likelihood, seed=0)
+    decoder.layers[-1].bias.assign(X[0])
+    expected = -stats.norm.logpdf(X, X[0], 0.5)
+    np.testing.assert_allclose(vae.explain(X), expected, rtol=1e-5)
+    target = X[::-1].copy()
+    np.testing.assert_allclose(vae.explain(X, target), expected[::-1], rtol=1e-5)
 
 
 class Batches(keras.utils.PyDataset):

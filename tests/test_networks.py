@@ -23,8 +23,11 @@ PAIRS = {
     ],
     "conv": [networks.conv_encoder, networks.conv_decoder],
     "residual": [networks.residual_encoder, networks.residual_decoder],
+    "image": [
+        functools.partial(f, units=(8,)) for f in (networks.image_encoder, networks.image_decoder)
+    ],
 }
-NUM_FEATURES = {"dense": 8, "conv": 16, "residual": 256}
+NUM_FEATURES = {"dense": 8, "conv": 16, "residual": 256, "image": 8}
 
 
 @pytest.mark.parametrize("shape", IMAGES, ids=str)
@@ -96,6 +99,59 @@ def test_a_shape_that_is_no_image_is_refused(shape):
         networks.conv_encoder(shape)
     with pytest.raises(ValueError, match=r"`output_shape` must be.*Received: output_shape="):
         networks.conv_decoder(2, shape)
+
+
+def test_a_shape_that_is_no_image_or_volume_is_refused():
+    for shape in [(28, 28), (28,), (28, 28, 0), (2, 2, 2, 2, 1)]:
+        with pytest.raises(ValueError, match=r"`input_shape` must be.*Received: input_shape="):
+            networks.image_encoder(shape)
+        with pytest.raises(ValueError, match=r"`output_shape` must be.*Received: output_shape="):
+            networks.image_decoder(2, shape)
+
+
+@pytest.mark.backends
+@pytest.mark.parametrize("shape", [(6, 10, 3), (5, 4, 7, 2)], ids=str)
+def test_images_and_volumes_of_odd_lengths(shape):
+    encoder = networks.image_encoder(shape, (4, 12), units=(5,), condition_dim=2)
+    decoder = networks.image_decoder(3, shape, (12, 4), units=(5,), condition_dim=2)
+    condition = np.ones((2, 2), "float32")
+    assert encoder([np.zeros((2, *shape), "float32"), condition]).shape == (2, 5)
+    assert decoder([np.zeros((2, 3), "float32"), condition]).shape == (2, *shape)
+
+
+@pytest.mark.parametrize("size", [16, 32, 64, 100, 128, 512])
+def test_convolutions_lead_to_a_grid_of_about_four(size):
+    filters = networks.fitting_filters((size, size, 3))
+    assert networks.grid_size((size, size, 3), filters) == (4, 4)
+    assert filters[0] == 32
+    assert max(filters) <= 256
+
+
+@pytest.mark.backends
+@pytest.mark.parametrize("grid", [(2, 3), (2, 3, 2)], ids=str)
+def test_subpixel_convolutions_put_channels_at_the_places_of_the_finer_grid(grid):
+    lengths = tuple(2 * n for n in grid)
+    decoder = networks.image_decoder(4, (*lengths, 3), filters=(5,))
+    last = next(layer for layer in decoder.layers[::-1] if layer.weights)
+    last.kernel.assign(np.random.default_rng(1).normal(size=last.kernel.shape))
+    before = keras.Model(decoder.input, last.output)
+    z = np.random.default_rng(0).normal(size=(2, 4)).astype("float32")
+    coarse, fine = (ops.convert_to_numpy(network(z)) for network in (before, decoder))
+    coarse = coarse.reshape(2, *grid, *[2] * len(grid), 3)
+    for place in np.ndindex(*lengths):
+        block, offset = (tuple(f(n, 2) for n in place) for f in (np.floor_divide, np.mod))
+        np.testing.assert_array_equal(fine[:, *place], coarse[:, *block, *offset])
+
+
+def test_subpixel_convolutions_start_without_checkerboards(tmp_path):
+    decoder = networks.image_decoder(4, (8, 8, 3), filters=(16, 8))
+    images = ops.convert_to_numpy(decoder(np.random.default_rng(0).normal(size=(2, 4))))
+    assert images.std() > 0.01
+    blocks = images.reshape(2, 4, 2, 4, 2, 3)
+    for i, j in np.ndindex(2, 2):
+        np.testing.assert_allclose(blocks[:, :, i, :, j], blocks[:, :, 0, :, 0], atol=1e-6)
+    decoder.save(tmp_path / "decoder.keras")
+    keras.saving.load_model(tmp_path / "decoder.keras")
 
 
 def test_networks_are_plain_keras_models(tmp_path):

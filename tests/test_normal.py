@@ -146,3 +146,14 @@ def test_gradients_pass_through_the_samples():
     np.testing.assert_allclose(to_mean, slopes.sum(0), rtol=1e-3, atol=1e-5)
     expected = 0.5 * 0.7 * np.exp(0.5 * LOG_VARIANCE) * (slopes * noise).sum(0)
     np.testing.assert_allclose(to_log_variance, expected, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.backends
+@pytest.mark.parametrize("rows", [1, 3])
+def test_one_row_keeps_the_axis_of_draws(rows):
+    """`keras.ops.add` takes (1, 1, D) for a bias of (1, D), and drops an axis."""
+    q = ops.ones((rows, 3)), ops.zeros((rows, 3))
+    noise = ops.ones((1, rows, 3))
+    for z in (normal.from_noise(*q, noise), normal.sample(*q, 1, 0)):
+        assert tuple(z.shape) == (1, rows, 3)
+        assert tuple(normal.log_prob(z, *q).shape) == (1, rows)

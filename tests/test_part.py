@@ -80,7 +80,7 @@ def test_no_part_is_forgotten_here_or_left_unregistered():
         if not module.name.endswith("__main__"):
             importlib.import_module(module.name)
     bases = ("Likelihood", "Posterior", "Prior", "Penalty", "Flow", "Quantizer", "Adversary")
-    bases += ("Scaled", "NormalPosterior")
+    bases += ("Scaled", "NormalPosterior", "Opponent")
     classes = {c for c in library_parts() if not c.__name__.startswith("_")}
     classes = {c for c in classes if c.__name__ not in (*bases, *parts.EXCLUDED)}
     made = [example.make() for example in PARTS.values()]

@@ -1,4 +1,5 @@
 import datetime
+import statistics
 import subprocess
 import sys
 
@@ -27,6 +28,18 @@ def test_originals_are_drawn_over_reconstructions(tmp_path):
     half = len(rows) // 2
     assert rows[: half - 10].mean() > 245
     assert rows[half + 10 :].mean() < 60
+
+
+def test_anomaly_maps_are_bright_where_a_pixel_scores_high(tmp_path):
+    images, scores = np.ones((3, 8, 8, 3)), np.zeros((3, 8, 8, 3))
+    scores[1, :4] = 5.0
+    figure = plotting.anomaly_maps(images, scores, tmp_path / "maps.png", max_columns=2)
+    drawn = [axis.images[0] for axis in figure.axes]
+    assert len(drawn) == 4
+    np.testing.assert_array_equal(drawn[3].get_array(), scores[1].sum(axis=-1))
+    assert drawn[2].get_clim() == drawn[3].get_clim() == (0.0, 15.0)
+    with pytest.raises(ValueError, match=r"`scores` must be shaped like `images`.*Received"):
+        plotting.anomaly_maps(images, scores[..., 0])
 
 
 def test_colours_and_bytes_are_kept(tmp_path):
@@ -60,6 +73,146 @@ def test_scatter_has_a_colour_and_a_name_for_each_class():
     assert plotting.latent_scatter(codes).axes[0].get_legend() is None
 
 
+def test_texts_are_labels_too():
+    codes = RNG.normal(size=(6, 2))
+    labels = np.array(["cat", "dog", "cat", "emu", "dog", "cat"])
+    for given in (labels, labels.tolist(), labels.astype(object), pd.Series(labels)):
+        axis = plotting.latent_scatter(codes, given, class_names=["a", "b"]).axes[0]
+        assert [text.get_text() for text in axis.get_legend().get_texts()] == ["cat", "dog", "emu"]
+        assert [len(own.get_offsets()) for own in axis.collections] == [3, 2, 1]
+        np.testing.assert_allclose(axis.collections[1].get_offsets(), codes[[1, 4]])
+
+
+def test_named_classes_have_the_same_colours_in_all_pictures():
+    names = ["a", "b", "c"]
+    axis = plotting.latent_scatter(np.zeros((2, 2)), [2, 1], class_names=names).axes[0]
+    assert [text.get_text() for text in axis.get_legend().get_texts()] == ["b", "c"]
+    colours = [own.get_facecolor()[0, :3] for own in axis.collections]
+    np.testing.assert_allclose(colours, [plotting.figure_colours()(i)[:3] for i in (1, 2)])
+
+
+def test_more_than_ten_classes_differ_in_their_marks():
+    axis = plotting.latent_scatter(RNG.normal(size=(24, 2)), np.arange(24) % 12).axes[0]
+    looks = {
+        (str(own.get_facecolor()), own.get_paths()[0].to_polygons()[0].tobytes())
+        for own in axis.collections
+    }
+    assert len(looks) == 12
+
+
+def test_few_codes_have_larger_marks_than_many():
+    sizes = [
+        plotting.latent_scatter(np.zeros((count, 2))).axes[0].collections[0].get_sizes()[0]
+        for count in (3, 50, 200, 10_000)
+    ]
+    assert sizes == [40, 40, 10, 4]
+
+
+def test_codes_without_as_many_labels_are_refused():
+    with pytest.raises(ValueError, match=r"`labels` must .*Received: 3 labels for 4 codes"):
+        plotting.latent_scatter(np.zeros((4, 2)), [0, 1, 2])
+
+
+# Machado et al., A Physiologically-based Model for Simulation of Color Vision Deficiency (2009),
+# table 1: what people see who lack one of three kinds of cones, in linear RGB.
+VISION = {
+    "usual": np.eye(3),
+    "protanopia": [
+        [0.152286, 1.052583, -0.204868],
+        [0.114503, 0.786281, 0.099216],
+        [-0.003882, -0.048116, 1.051998],
+    ],
+    "deuteranopia": [
+        [0.367322, 0.860646, -0.227968],
+        [0.280085, 0.672501, 0.047413],
+        [-0.011820, 0.042940, 0.968881],
+    ],
+    "tritanopia": [
+        [1.255528, -0.076749, -0.178779],
+        [-0.078411, 0.930809, 0.147602],
+        [0.004733, 0.691367, 0.303900],
+    ],
+}
+TO_XYZ = [
+    [0.4124564, 0.3575761, 0.1804375],
+    [0.2126729, 0.7151522, 0.0721750],
+    [0.0193339, 0.1191920, 0.9503041],
+]
+
+
+def lab(colours, vision):
+    """CIELAB of sRGB colours (N, 3), as somebody with this vision sees them."""
+    linear = np.where(colours <= 0.04045, colours / 12.92, ((colours + 0.055) / 1.055) ** 2.4)
+    seen = np.clip(linear @ np.array(vision).T, 0, 1)
+    xyz = seen @ np.array(TO_XYZ).T / np.sum(TO_XYZ, axis=1)
+    f = np.where(xyz > (6 / 29) ** 3, np.cbrt(xyz), xyz / (3 * (6 / 29) ** 2) + 4 / 29)
+    a, b = 500 * (f[:, 0] - f[:, 1]), 200 * (f[:, 1] - f[:, 2])
+    return np.stack([116 * f[:, 1] - 16, a, b], axis=1)
+
+
+@pytest.mark.parametrize("vision", VISION)
+def test_the_colours_can_be_told_apart_with_any_colour_vision(vision):
+    colours = np.array([plotting.figure_colours()(i)[:3] for i in range(10)])
+    seen = lab(colours, VISION[vision])
+    distances = np.linalg.norm(seen[:, None] - seen[None], axis=-1)[np.triu_indices(10, 1)]
+    assert distances.min() > 17  # of matplotlib's own ten, two are 4.6 apart in protanopia
+    assert np.linalg.norm(lab(np.ones((1, 3)), VISION[vision]) - seen, axis=-1).min() > 15
+
+
+def test_the_axes_of_the_latent_map_say_what_their_numbers_are():
+    axis = plotting.latent_map(lambda z: np.zeros((len(z), 4, 4, 1)), steps=7).axes[0]
+    for name in (axis.get_xlabel(), axis.get_ylabel()):
+        assert "standard deviations of the prior" in name
+    ticks = [float(text.get_text()) for text in axis.get_xticklabels()]
+    expected = [statistics.NormalDist().inv_cdf(p) for p in np.linspace(0.02, 0.98, 7)]
+    np.testing.assert_allclose(ticks, expected, atol=0.051)
+
+
+def test_a_denoiser_is_drawn_in_three_rows():
+    noisy, output, clean = (np.full((3, 8, 8, 1), value) for value in (0.2, 0.5, 0.9))
+    figure = plotting.reconstructions(noisy, output, targets=clean)
+    first = [axis for axis in figure.axes if axis.texts]
+    assert [axis.texts[0].get_text() for axis in first] == ["input", "output", "clean"]
+    shown = [float(axis.images[0].get_array().mean()) for axis in first]
+    np.testing.assert_allclose(shown, [0.2, 0.5, 0.9])
+    with pytest.raises(ValueError, match=r"`targets` must have an image for each"):
+        plotting.reconstructions(noisy, output, targets=clean[:2])
+
+
+TOKENS = np.arange(24).reshape(3, 8, 1) % 5
+WAVES = np.sin(np.arange(60.0)).reshape(3, 10, 2)
+
+
+def test_tokens_are_cells_with_their_reconstruction_below():
+    axis = plotting.sequences(TOKENS, (TOKENS + 1) % 5).axes[0]
+    shown = np.ma.filled(axis.images[0].get_array().astype(float), np.nan)
+    assert shown.shape == (8, 8)
+    np.testing.assert_array_equal(shown[0::3], TOKENS[..., 0])
+    np.testing.assert_array_equal(shown[1::3], (TOKENS[..., 0] + 1) % 5)
+    assert np.isnan(shown[2::3]).all()
+    written = [int(text.get_text()) for text in axis.texts]
+    assert written[:8] == TOKENS[0, :, 0].tolist()
+    assert len(written) == 48
+    names = [text.get_text() for text in axis.get_yticklabels()]
+    assert names[:4] == ["1", "reconstructed", "", "2"]
+
+
+def test_measurements_are_lines_with_their_reconstruction_dashed():
+    figure = plotting.sequences(WAVES, WAVES + 1, max_rows=2)
+    assert len(figure.axes) == 2
+    drawn = [line.get_ydata() for line in figure.axes[1].lines]
+    x = WAVES[1]
+    np.testing.assert_allclose(drawn, [x[:, 0], x[:, 0] + 1, x[:, 1], x[:, 1] + 1])
+    assert [line.is_dashed() for line in figure.axes[1].lines] == [False, True] * 2
+    assert len(plotting.sequences(WAVES).axes[0].lines) == 2
+
+
+def test_long_sequences_of_many_tokens_have_no_numbers():
+    axis = plotting.sequences(np.arange(200).reshape(2, 100) % 30).axes[0]
+    assert axis.images[0].get_array().shape == (2, 100)
+    assert not axis.texts
+
+
 def test_loss_curves_show_every_epoch_of_training_and_validation():
     history = {"loss": [3.0], "val_loss": [4.0], "kl_loss": [1.0], "mae": [2.0]}
     axes = plotting.loss_curves(history).axes
@@ -85,6 +238,10 @@ def scores():
 
 
 DRAWN = {
+    "sequences": lambda **title: plotting.sequences(TOKENS, TOKENS, **title),
+    "waves": lambda **title: plotting.sequences(WAVES[:1], **title),
+    "image_grid": lambda **title: plotting.image_grid(GREY, **title),
+    "denoised": lambda **title: plotting.reconstructions(GREY, GREY, targets=GREY, **title),
     "reconstructions": lambda **title: plotting.reconstructions(GREY, GREY, **title),
     "loss_curves": lambda **title: plotting.loss_curves({"loss": [3], "kl_loss": [1]}, **title),
     "latent_map": lambda **title: plotting.latent_map(lambda z: GREY[:4], steps=2, **title),
@@ -174,6 +331,8 @@ def test_one_epoch_has_whole_numbers_on_its_axis():
         lambda: plotting.image_grid(GREY[:0]),
         lambda: plotting.reconstructions(GREY, GREY[:3]),
         lambda: plotting.loss_curves({"mae": [1.0]}),
+        lambda: plotting.sequences(WAVES[0, 0]),
+        lambda: plotting.sequences(WAVES, WAVES[:2]),
     ],
 )
 def test_what_cannot_be_drawn_is_refused(draw):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from checks import binary, small_vae
 
-from keras_vae import priors
+from keras_vae import posteriors, priors, quantized
 
 RNG = np.random.default_rng(0)
 ROWS, CLASSES, STEPS = 24, 3, 300
@@ -80,3 +80,20 @@ def test_the_seed_of_the_model_fixes_the_fit_and_goes_on_with_it():
         assert fitted.seed == vae.seed
     for a, b in zip(*found, strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def test_without_a_prior_the_one_for_the_codes_is_fitted():
+    x = binary(ROWS, (6,))
+    fitted = small_vae((6,)).fit_prior(x, **FIT)
+    assert isinstance(fitted.prior, priors.NormalMixture)
+    vae = small_vae((6,), posterior=quantized.VectorQuantizer(4, 5, 2, depth=2))
+    fitted = vae.fit_prior(x, epochs=2, **FIT)
+    assert isinstance(fitted.prior, quantized.AutoregressiveCodes)
+    assert (fitted.prior.num_latents, fitted.prior.num_codes) == (8, 5)
+    assert fitted.elbo(x).mean() > vae.elbo(x).mean()
+
+
+def test_where_no_prior_could_be_fitted_one_must_be_given():
+    vae = small_vae((6,), posterior=posteriors.VonMisesFisher(3))
+    with pytest.raises(ValueError, match=r"(?s)`prior` must be given.*because.*Received: "):
+        vae.fit_prior(binary(ROWS, (6,)))

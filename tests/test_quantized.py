@@ -3,13 +3,17 @@ import itertools
 import keras
 import numpy as np
 import pytest
+import scipy.cluster.vq
 import scipy.spatial
+import scipy.special
+import scipy.stats
 import tensorflow as tf
-from checks import binary
+from checks import binary, small_vae
 from parts import of_role
 
 import keras_vae
 from keras_vae import networks, objectives, quantized, recipes
+from keras_vae.quantized import quantizers
 
 pytestmark = pytest.mark.tensorflow
 
@@ -138,7 +142,9 @@ def test_evaluation_and_fit_prior_leave_the_codebook_alone():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name in POSTERIORS if name != "FiniteScalarQuantizer"])
+@pytest.mark.parametrize(
+    "name", [name for name in POSTERIORS if "Scalar" not in name and "Binary" not in name]
+)
 def test_a_codebook_that_is_not_trainable_stays_as_it_is(name):
     vae, x = small(POSTERIORS[name]()), binary(40, (6,))
     vae.fit(x, verbose=0)
@@ -346,13 +352,292 @@ def test_finite_scalars_are_all_grid_points_once():
     part = built(quantized.FiniteScalarQuantizer(1, (3, 2, 5)))
     assert part.num_codes == 30
     vectors = np.asarray(part.vectors(np.arange(30)))
-    axes = [np.linspace(-1, 1, n) for n in (3, 2, 5)]
+    axes = [np.linspace(-1, 1, n) for n in (3, 2, 5)]  # two levels have none in the middle
     expected = sorted(itertools.product(*axes))
     np.testing.assert_allclose(sorted(map(tuple, vectors.tolist())), expected, atol=1e-6)
     np.testing.assert_array_equal(part.indices(vectors)[:, 0], np.arange(30))
     z = part.mean(part(RNG.normal(size=(500, 3)).astype("float32") * 3))
     grid = {tuple(v) for v in np.round(vectors, 5).tolist()}
     assert {tuple(v) for v in np.round(z, 5).tolist()} == grid  # all in reach
+
+
+def published_scalars(z, levels):
+    """FSQ as in appendix A.1 of its paper, with the inverse of tanh for its shift."""
+    half = (levels - 1) / 2
+    offset = np.where(levels % 2 == 1, 0.0, 0.5)
+    bounded = np.tanh(z + np.arctanh(offset / half)) * half - offset
+    return np.round(bounded) / (levels // 2)
+
+
+def symmetric_scalars(z, levels):
+    """Rounding of [-1, 1] to evenly spread levels (arXiv:2411.19842)."""
+    return 2 * np.floor((levels - 1) * (np.tanh(z) + 1) / 2 + 0.5) / (levels - 1) - 1
+
+
+@pytest.mark.parametrize(
+    ("symmetric", "published"), [(False, published_scalars), (True, symmetric_scalars)]
+)
+def test_finite_scalars_are_those_of_the_published_formula(symmetric, published):
+    levels = (8, 5, 4, 3)
+    part = built(quantized.FiniteScalarQuantizer(1, levels, symmetric))
+    features = 1.5 * np.random.default_rng(1).normal(size=(5000, 4)).astype("float32")
+    z = np.asarray(part.mean(part(features)))
+    same = np.isclose(z, published(features, np.array(levels)), atol=1e-5)
+    assert same.mean() > 0.999  # float32 rounds a few features to the other side of a border
+    assert [len(np.unique(channel.round(4))) for channel in z.T] == list(levels)
+    codes = np.asarray(part.indices(z))
+    assert codes.min() >= 0
+    assert codes.max() < part.num_codes
+    np.testing.assert_array_equal(part.vectors(codes)[:, 0], z)
+    middle = np.asarray(part.mean(part(np.zeros((1, 4), "float32"))))[0]
+    assert np.all(middle[[1, 3]] == 0)
+    assert np.all((middle[[0, 2]] == 0) != symmetric)
+
+
+def test_the_scalars_of_the_first_files_were_symmetric():
+    config = quantized.FiniteScalarQuantizer(2, (4, 4)).get_config()
+    assert not quantized.FiniteScalarQuantizer.from_config(config).symmetric
+    for argument in ("symmetric", "depth"):
+        del config[argument]
+    loaded = quantized.FiniteScalarQuantizer.from_config(config)
+    assert (loaded.symmetric, loaded.depth) == (True, 1)
+
+
+@pytest.mark.parametrize("symmetric", [False, True])
+def test_residual_scalars_add_up_to_those_of_all_levels(symmetric):
+    part = built(quantized.FiniteScalarQuantizer(2, (4, 3), symmetric, depth=3))
+    fine = built(quantized.FiniteScalarQuantizer(2, (64, 27), symmetric))
+    features = np.random.default_rng(1).normal(size=(500, 4)).astype("float32")
+    q, z = part(features), part.mean(part(features))
+    sums = np.asarray(z).reshape(500, 2, 3, 2).sum(axis=2)
+    np.testing.assert_allclose(sums.reshape(500, 4), fine.mean(fine(features)), atol=1e-5)
+    np.testing.assert_array_equal(part.indices(z), part.codes_of(q))
+    left = [
+        np.abs(sums - np.asarray(z).reshape(500, 2, 3, 2)[:, :, :k].sum(2)).max() for k in (1, 2)
+    ]
+    assert left[1] < left[0] / 2
+
+
+def test_z_tells_any_codes_of_residual_scalars():
+    part = built(quantized.FiniteScalarQuantizer(1, (4, 3), depth=2))
+    every = np.array(list(itertools.product(range(12), repeat=2)))
+    z = np.asarray(part.vectors(every)).reshape(144, 4)
+    np.testing.assert_array_equal(part.indices(z), every)
+    assert len(np.unique(z.reshape(144, 2, 2).sum(1).round(4), axis=0)) == 144
+
+
+@pytest.mark.parametrize("spherical", [False, True])
+def test_bits_are_the_signs_of_features_and_their_vectors_the_corners_of_a_cube(spherical):
+    part = built(quantized.BinaryQuantizer(2, 3, spherical))
+    features = np.random.default_rng(1).normal(size=(50, 6)).astype("float32")
+    q = part(features)
+    z = np.asarray(part.mean(q))
+    np.testing.assert_allclose(z, np.sign(features) * (3**-0.5 if spherical else 1.0), rtol=1e-6)
+    bits = (features.reshape(50, 2, 3) > 0).astype(int)
+    np.testing.assert_array_equal(part.indices(z), bits @ [1, 2, 4])
+    vectors = np.asarray(part.vectors(np.arange(8)))
+    assert len(np.unique(vectors, axis=0)) == 8
+    _, nearest = scipy.spatial.cKDTree(vectors).query(np.asarray(q["features"]))
+    np.testing.assert_array_equal(part.codes_of(q), nearest)
+    if spherical:
+        np.testing.assert_allclose(np.linalg.norm(q["features"], axis=-1), 1.0, rtol=1e-6)
+
+
+def test_the_gradient_of_vectors_of_length_one_is_that_of_the_projection_and_bounded():
+    x = np.random.default_rng(1).normal(size=(4, 3)).astype("float32")
+    x[3] = 0.0
+    upstream = np.random.default_rng(2).normal(size=(4, 3)).astype("float32")
+    features = tf.Variable(x)
+    with tf.GradientTape() as tape:
+        y = quantizers.unit(features)
+        total = tf.reduce_sum(y * upstream)
+    np.testing.assert_allclose(y[:3], x[:3] / np.linalg.norm(x[:3], axis=1, keepdims=True), 1e-6)
+    np.testing.assert_array_equal(y[3], np.zeros(3))
+    gradient = tape.gradient(total, features).numpy()
+    for i in range(3):
+        norm = np.linalg.norm(x[i])
+        expected = (np.eye(3) - np.outer(x[i], x[i]) / norm**2) @ upstream[i] / norm
+        np.testing.assert_allclose(gradient[i], expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(gradient[3], 100 * upstream[3], rtol=1e-5)
+
+
+def entropies(features, codes, temperature):
+    """The entropies of each row and of all rows together, by the distance to every code."""
+    distances = np.square(features[:, None] - codes).sum(-1)
+    p = scipy.special.softmax(-distances / temperature, axis=1)
+    return scipy.stats.entropy(p, axis=1), p
+
+
+@pytest.mark.parametrize("spherical", [False, True])
+@pytest.mark.parametrize("group_bits", [1, 3, 5])
+def test_the_entropies_of_codes_are_those_over_all_codes(spherical, group_bits):
+    part = quantized.BinaryQuantizer(2, 3, spherical)
+    penalty = quantized.CodeEntropy(2.0, 0.7, temperature=0.5, group_bits=group_bits)
+    vae = small(part, penalties=[penalty])
+    x, weights = binary(20, (6,)), np.arange(20, dtype="float32")
+    q = part(vae.encoder(x))
+    features, codes = np.asarray(q["features"]), np.asarray(part.vectors(np.arange(8)))
+    of_rows, p = entropies(features.reshape(-1, 3), codes, 0.5)
+    shares = np.repeat(weights / weights.sum(), 2) / 2
+    mean = shares @ p
+    together = scipy.stats.entropy(mean)
+    if group_bits == 1:
+        ones = [mean[(np.arange(8) >> bit) % 2 == 1].sum() for bit in range(3)]
+        together = sum(scipy.stats.entropy([1 - one, one]) for one in ones)
+    expected = 2 * shares @ of_rows - 0.7 * 2 * together
+    logs = vae.evaluate(x, sample_weight=weights, verbose=0, return_dict=True)
+    assert logs["code_entropy"] == pytest.approx(2.0 * expected, rel=1e-4)
+
+
+def test_commitment_of_bits_is_the_squared_distance_to_the_corner():
+    part = quantized.BinaryQuantizer(4, 2)
+    vae, x = small(part, penalties=[quantized.Commitment(0.5)]), binary(20, (6,))
+    features = np.asarray(vae.encoder(x))
+    expected = 0.5 * np.square(features - np.where(features > 0, 1, -1)).sum(1).mean()
+    logs = vae.evaluate(x, verbose=0, return_dict=True)
+    assert logs["commitment"] == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("decay", [0.9, None])
+def test_by_cosine_the_nearest_code_is_that_at_the_smallest_angle(decay):
+    options = {"decay": decay, "distance": "cosine", "restart": 0.0}  # or two codes may be equal
+    part = built(quantized.VectorQuantizer(2, 7, 3, **options))
+    features = np.random.default_rng(1).normal(size=(40, 6)).astype("float32")
+    for _ in range(3):
+        observe(part, features)
+    book = np.asarray(part.codebook)
+    np.testing.assert_allclose(np.linalg.norm(book, axis=1), 1.0, rtol=1e-5)
+    rows = features.reshape(-1, 3)
+    angles = scipy.spatial.distance.cdist(rows, book, "cosine")
+    q = part(features)
+    chosen = angles[np.arange(80), np.ravel(part.codes_of(q))]
+    np.testing.assert_allclose(chosen, angles.min(axis=1), atol=1e-6)
+    np.testing.assert_array_equal(part.codes_of(part(5 * features)), part.codes_of(q))
+    np.testing.assert_array_equal(part.indices(part.mean(q)), part.codes_of(q))
+
+
+@pytest.mark.parametrize("decay", [0.99, None])
+@pytest.mark.parametrize("distance", ["euclidean", "cosine"])
+def test_restarted_codes_are_features_by_either_distance(decay, distance):
+    part = built(quantized.VectorQuantizer(2, 4, 3, decay=decay, distance=distance))
+    if decay is None:
+        part.change.assign(np.random.default_rng(2).normal(size=(4, 3)))
+    features = np.random.default_rng(1).normal(size=(8, 6)).astype("float32")
+    observe(part, features)  # in the first step all codes begin anew
+    rows = np.asarray(part(features)["features"]).reshape(-1, 3)
+    distances = scipy.spatial.cKDTree(rows).query(part.codebook)[0]
+    np.testing.assert_allclose(distances, 0.0, atol=1e-5)
+
+
+@pytest.mark.parametrize("decay", [0.9, None])
+def test_the_first_step_finds_the_centres_that_scipy_finds(decay):
+    options = {"decay": decay, "restart": 0.0, "initializer": "k_means"}
+    part = built(quantized.VectorQuantizer(2, 6, 3, **options))
+    features = np.random.default_rng(1).normal(size=(100, 6)).astype("float32")
+    observe(part, features, seed=5)
+    chance = keras.random.uniform((6,), seed=keras.random.SeedGenerator(5))
+    rows = features.reshape(200, 3)
+    first = rows[((np.arange(6) + np.asarray(chance)) / 6 * 200).astype(int)]
+    centres, nearest = scipy.cluster.vq.kmeans2(rows, first, iter=10, minit="matrix")
+    if decay is None:
+        np.testing.assert_allclose(part.codebook, centres, atol=1e-5)
+    np.testing.assert_allclose(part.count, np.bincount(nearest), atol=3)
+    found = scipy.cluster.vq.vq(rows, np.asarray(part.codebook))[1]
+    assert found.mean() == pytest.approx(scipy.cluster.vq.vq(rows, centres)[1].mean(), rel=0.02)
+    before = np.asarray(part.codebook)
+    observe(part, 100 + features, seed=5)  # only the first batch begins anew
+    moved = np.abs(np.asarray(part.codebook) - before).max()
+    assert moved < (1e-6 if decay is None else 50)
+
+
+def test_no_row_without_weight_is_among_the_centres():
+    part = built(quantized.VectorQuantizer(1, 4, 2, initializer="k_means"))
+    features = np.random.default_rng(1).normal(size=(40, 2))
+    features[20:] += 1e3
+    observe(part, features, np.repeat([1.0, 0.0], 20))
+    assert np.abs(part.codebook).max() < 10
+
+
+def test_the_codes_of_a_linear_quantizer_move_together_and_its_vectors_stay():
+    part = quantized.LinearVectorQuantizer(4, 5, 2, depth=2)
+    vae, x = small(part), binary(20, (6,))
+    start, before = np.asarray(part.start), np.asarray(part.codebook)
+    np.testing.assert_allclose(before, start.reshape(10, 2), rtol=1e-6)
+    vae.fit(x, epochs=2, verbose=0)
+    np.testing.assert_array_equal(part.start, start)
+    matrices = np.eye(2) + np.asarray(part.change)
+    np.testing.assert_allclose(part.codebook, (start @ matrices).reshape(10, 2), rtol=1e-5)
+    assert np.all(np.abs(np.asarray(part.codebook) - before) > 1e-5)
+
+
+@pytest.mark.parametrize("name", POSTERIORS)
+def test_tokens_are_integers_that_decode_to_the_reconstruction(name):
+    vae, x = small(POSTERIORS[name]()), binary(30, (6,))
+    vae.fit(x, epochs=2, verbose=0)
+    tokens = vae.tokens(x)
+    assert tokens.shape == (30, vae.posterior.length)
+    assert tokens.dtype == np.int32
+    assert tokens.min() >= 0
+    assert tokens.max() < vae.posterior.num_codes
+    np.testing.assert_array_equal(tokens, vae.posterior.indices(vae.encode(x)))
+    made = vae.predict(x, verbose=0)
+    np.testing.assert_allclose(vae.from_tokens(tokens), made, atol=1e-6)
+    num_codes = vae.posterior.num_codes
+    packed = quantized.pack(tokens, num_codes)
+    again = quantized.unpack(packed, num_codes, vae.posterior.length)
+    np.testing.assert_array_equal(again, tokens)
+
+
+@pytest.mark.parametrize("num_codes", [1, 2, 3, 5, 255, 256, 257, 512, 1000, 2**30, 2**31])
+@pytest.mark.parametrize("length", [1, 7, 8])
+def test_packed_tokens_come_back_and_take_as_few_bits_as_they_need(num_codes, length):
+    rng = np.random.default_rng(num_codes)
+    tokens = rng.integers(0, num_codes, (3, 4, length))
+    tokens[0, 0] = num_codes - 1
+    packed = quantized.pack(tokens, num_codes)
+    bits = max(int(np.ceil(np.log2(num_codes))), 1)
+    assert packed.dtype == np.uint8
+    assert packed.shape == (3, 4, int(np.ceil(length * bits / 8)))
+    np.testing.assert_array_equal(quantized.unpack(packed, num_codes, length), tokens)
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda vae: vae.from_tokens(np.zeros((2, 5), "int32")),
+        lambda vae: vae.from_tokens(np.zeros(4, "int32")),
+        lambda vae: vae.from_tokens(np.zeros((2, 4))),
+        lambda vae: vae.from_tokens(np.full((2, 4), 5)),
+        lambda vae: vae.from_tokens(np.full((2, 4), -1)),
+        lambda vae: quantized.pack([[5]], 5),
+        lambda vae: quantized.pack([[0]], 2**31 + 1),
+        lambda vae: quantized.unpack(np.zeros((2, 3), "uint8"), 5, 4),
+        lambda vae: quantized.unpack(np.zeros((2, 2), "int32"), 5, 4),
+    ],
+)
+def test_tokens_that_do_not_fit_are_refused(use):
+    with pytest.raises(ValueError, match=r"(?s)must .*because.*Received: "):
+        use(small())
+
+
+def test_only_quantized_models_have_tokens():
+    vae, x = small_vae((6,)), binary(4, (6,))
+    for use in (lambda: vae.tokens(x), lambda: vae.from_tokens([[0]])):
+        with pytest.raises(ValueError, match=r"(?s)must .*because.*Received: posterior=Diagonal"):
+            use()
+
+
+def test_several_places_of_a_quantizer_may_share_one_place_of_the_grid():
+    """Product quantisation, alone and with a depth."""
+    x = np.random.default_rng(0).random((4, 8, 8, 1)).astype("float32")
+    for depth in (1, 2):
+        posterior = quantized.VectorQuantizer(8, 5, 3, depth=depth)
+        vae = recipes.vq_vae((8, 8, 1), posterior=posterior, filters=(4, 4))
+        assert vae.encoder.output_shape == (None, 4 * 2 * 3)
+        assert vae.tokens(x).shape == (4, 8 * depth)
+        z = np.random.default_rng(1).normal(size=(3, vae.latent_dim)).astype("float32")
+        swapped = z.reshape(3, 8, depth, 3)[:, :, ::-1].reshape(3, -1)
+        np.testing.assert_allclose(vae.decode(z), vae.decode(swapped), atol=1e-6)
 
 
 @pytest.mark.parametrize("name", [name for name in POSTERIORS if name != "GumbelQuantizer"])
@@ -583,6 +868,9 @@ def test_recipes_of_grids_have_every_verb(tmp_path):
         recipes.vq_vae((9, 10, 1), 8, 4, filters=(4, 4)),
         recipes.rvq_vae((9, 10, 1), 3, 8, 4, filters=(4, 4)),
         recipes.fsq_vae((9, 10, 1), (3, 3), filters=(4, 4)),
+        recipes.fsq_vae((9, 10, 1), (3, 3), filters=(4, 4), depth=2),
+        recipes.lfq_vae((9, 10, 1), 3, filters=(4, 4)),
+        recipes.bsq_vae((9, 10, 1), 3, filters=(4, 4)),
         recipes.vq_vae((9, 10, 1), posterior=quantized.GumbelQuantizer(9, 8, 4), filters=(4, 4)),
     ):
         vae.compile("adam")
@@ -605,6 +893,16 @@ def test_recipes_of_grids_have_every_verb(tmp_path):
         lambda: small(
             quantized.VectorQuantizer(4, 5, 2, depth=2), prior=quantized.UniformCodes(4, 5)
         ),
+        lambda: quantized.VectorQuantizer(4, distance="none"),
+        lambda: quantized.VectorQuantizer(4, distance="cosine", depth=2),
+        lambda: quantized.VectorQuantizer(4, initializer="none"),
+        lambda: quantized.BinaryQuantizer(4, 0),
+        lambda: quantized.BinaryQuantizer(4, 31),
+        lambda: quantized.CodeEntropy(temperature=0.0),
+        lambda: quantized.CodeEntropy(diversity=-1.0),
+        lambda: quantized.CodeEntropy(group_bits=0),
+        lambda: small(penalties=[quantized.CodeEntropy()]),
+        lambda: quantized.FiniteScalarQuantizer(4, (64,), depth=5),
         lambda: quantized.FiniteScalarQuantizer(4, (1,)),
         lambda: quantized.FiniteScalarQuantizer(4, ()),
         lambda: quantized.GumbelQuantizer(4, temperature=0.0),

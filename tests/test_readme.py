@@ -1,4 +1,4 @@
-"""The Python of README and docs runs as it stands there, on tiny data."""
+"""The Python of the README runs as it stands there, on tiny data."""
 
 import pathlib
 import re
@@ -6,7 +6,6 @@ import re
 import keras
 import numpy as np
 import pytest
-from sklearn.datasets import load_breast_cancer
 
 import keras_vae
 
@@ -24,12 +23,6 @@ def _tiny(monkeypatch, tmp_path):
         parts = [RNG.integers(0, 256, (n, 28, 28)).astype("uint8") for n in (32, 16)]
         return tuple((x, np.arange(len(x)) % 10) for x in parts)
 
-    (tmp_path / "photos").mkdir()
-    for i in range(12):
-        keras.utils.save_img(tmp_path / "photos" / f"{i}.png", RNG.random((8, 8, 3)))
-    data = load_breast_cancer(as_frame=True)
-    tumours = data.data.assign(diagnosis=data.target_names[data.target])
-    tumours[:100].to_csv(tmp_path / "your.csv", index=False)
     monkeypatch.setattr(keras.datasets.fashion_mnist, "load_data", load_data)
     monkeypatch.chdir(tmp_path)
 
@@ -41,29 +34,12 @@ def one_epoch():
     keras.config.set_max_epochs(None)
 
 
-PAGES = ("index", "parts", "saving", "export", "judging", "promises")
-TABLES = tuple(f"tables/{page}" for page in ("index", "filling_gaps", "new_rows", "odd_rows"))
-
-
 @pytest.mark.usefixtures("one_epoch")
 @pytest.mark.filterwarnings("ignore:Limiting epochs")
-@pytest.mark.parametrize(
-    "path",
-    [
-        "README.md",
-        *(pytest.param(f"docs/{page}.md", marks=pytest.mark.slow) for page in PAGES + TABLES),
-    ],
-)
-def test_code_runs(path):
-    if "export" in path and keras.backend.backend() != "tensorflow":
-        pytest.skip("two of its three formats are written on TensorFlow only")
-    encoder = keras_vae.networks.dense_encoder((28, 28, 1), units=(8,))
-    decoder = keras_vae.networks.dense_decoder(2, (28, 28, 1), units=(8,))
-    vae = keras_vae.VAE(encoder, decoder)
-    names = {"encoder": encoder, "decoder": decoder, "vae": vae, "keras": keras}
-    names |= {"keras_vae": keras_vae}
-    for block in python_blocks(path):
-        exec(compile(block, path, "exec"), names)
+def test_code_runs():
+    names = {"__name__": "__main__"}
+    for block in python_blocks("README.md"):
+        exec(compile(block, "README.md", "exec"), names)
 
 
 def test_the_example_of_a_part_is_a_density_and_trains():

@@ -46,6 +46,8 @@ PAPERS = {
     "vq_vae": lambda: recipes.vq_vae((2, 3, 1), 8, 4, filters=(4,)),
     "rvq_vae": lambda: recipes.rvq_vae((2, 3, 1), 2, 8, 4, filters=(4,)),
     "fsq_vae": lambda: recipes.fsq_vae((2, 3, 1), (2, 3), filters=(4,)),
+    "lfq_vae": lambda: recipes.lfq_vae((2, 3, 1), 3, filters=(4,)),
+    "bsq_vae": lambda: recipes.bsq_vae((2, 3, 1), 3, filters=(4,)),
     "kl_autoencoder": lambda: recipes.kl_autoencoder((2, 3, 1), 2, filters=(4,)),
     "ladder_vae": lambda: recipes.ladder_vae((2, 3, 1), (2, 3), width=8),
     "deep_ladder_vae": lambda: recipes.deep_ladder_vae((2, 3, 1), 4, 1, width=4, num_scales=2),
@@ -139,7 +141,8 @@ def test_every_recipe_is_among_the_papers():
 
 
 DENSE = set(PAPERS) - {
-    *("vq_vae", "rvq_vae", "fsq_vae", "kl_autoencoder", "ladder_vae", "deep_ladder_vae")
+    *("vq_vae", "rvq_vae", "fsq_vae", "lfq_vae", "bsq_vae", "kl_autoencoder"),
+    *("ladder_vae", "deep_ladder_vae"),
 }
 CALLS = {
     "vae": ((6,),),
@@ -150,6 +153,8 @@ CALLS = {
     "vq_vae": ((2, 3, 1), 8, 4),
     "rvq_vae": ((2, 3, 1), 2, 8, 4),
     "fsq_vae": ((2, 3, 1), (2, 3)),
+    "lfq_vae": ((2, 3, 1), 3),
+    "bsq_vae": ((2, 3, 1), 3),
     "kl_autoencoder": ((2, 3, 1), 2),
     "ladder_vae": ((2, 3, 1), (2, 3), 8),
     "deep_ladder_vae": ((2, 3, 1), 4, 1, 4),
@@ -157,6 +162,7 @@ CALLS = {
 """Arguments of each recipe that is not called like `recipes.iwae((6,), 3)`."""
 OPTIONS = {
     **{name: {"filters": (4,)} for name in ("vq_vae", "rvq_vae", "fsq_vae", "kl_autoencoder")},
+    **{name: {"filters": (4,)} for name in ("lfq_vae", "bsq_vae")},
     "deep_ladder_vae": {"num_scales": 2},
 }
 TAKE_UNITS = sorted({name.split()[0] for name in DENSE})

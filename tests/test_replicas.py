@@ -24,8 +24,10 @@ EXACT += [("free bits on a sphere", 2), ("capacity of classes", 4), ("flow", 2)]
 EXACT += [("doubly reparameterized", 2), ("condition and mask", 4), ("vector quantizer", 2)]
 EXACT += [("word dropout", 2), ("ladder", 2), ("ladder", 4), ("residual quantizer", 2)]
 EXACT += [("gumbel quantizer", 2), ("learned scales", 2), ("learned scales", 4)]
-EXACT += [("learned quantizer", 2)]
+EXACT += [("learned quantizer", 2), ("cosine quantizer, k-means", 2), ("linear quantizer", 2)]
+EXACT += [("binary quantizer", 2), ("residual scalars", 2)]
 EXACT += [("total correlation adversary", n) for n in (1, 2, 4)] + [("prior adversary", 4)]
+EXACT += [("patch adversary", n) for n in (1, 2, 4)]
 EXACT += [("adversary, mixed_float16", 2), ("gradient norm guard", 2)]
 
 HALF = (  # float16 sums in another order

@@ -9,7 +9,8 @@ import pandas as pd
 import polars as pl
 import pytest
 
-from keras_vae import datasets, likelihoods, recipes, report
+import keras_vae
+from keras_vae import datasets, likelihoods, networks, recipes, report
 
 HISTORY = {"loss": [30.0, 20.0], "val_loss": [31.0, 22.0], "kl_loss": [1.0, 2.0]}
 
@@ -243,6 +244,72 @@ def test_a_table_can_be_read_on_a_phone(browser, table_page):
         assert browser.execute_script("return document.documentElement.scrollWidth") <= 360
     finally:
         browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def overflow(browser, page, width):
+    """By how many pixels a page is wider than a window."""
+    metrics = {"width": width, "height": 740, "deviceScaleFactor": 2, "mobile": width < 600}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    browser.get(page.as_uri())
+    try:
+        return browser.execute_script("return document.documentElement.scrollWidth") - width
+    finally:
+        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def darkness(browser, scheme):
+    """The red of the background and of the letters, from 0 to 255."""
+    features = [{"name": "prefers-color-scheme", "value": scheme}]
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+    style = "const s = getComputedStyle(document.body); return [s.backgroundColor, s.color]"
+    return [int(re.search(r"\d+", text)[0]) for text in browser.execute_script(style)]
+
+
+@pytest.fixture(scope="module")
+def sequence_page(tmp_path_factory):
+    """A report of a model of tokens, with labels that are texts."""
+    tokens, topics = datasets.TopicChains(num_steps=8).sample(40)
+    vae = keras_vae.VAE(
+        networks.recurrent_encoder((8, 1), num_classes=8, units=8),
+        networks.dense_decoder(2, (8, 8), units=(8,)),
+        likelihood=likelihoods.Categorical(8),
+    )
+    path = tmp_path_factory.mktemp("report") / "report.html"
+    labels = np.array(["news", "sport", "weather", "people"])[topics]
+    report.write(path, vae, tokens, labels, num_samples=5)
+    return path
+
+
+def test_sequences_are_shown_with_their_reconstructions(browser, sequence_page):
+    assert sequence_page.stat().st_size < 5_000_000
+    browser.get_log("browser")
+    assert overflow(browser, sequence_page, 390) <= 0
+    assert overflow(browser, sequence_page, 1400) <= 0
+    assert browser.get_log("browser") == []
+    headings = [heading.text for heading in browser.find_elements("css selector", "h3")]
+    assert headings == ["Sequences", "Samples"]
+    images = browser.find_elements("css selector", "img.wide")
+    assert all(browser.execute_script("return arguments[0].naturalWidth", i) for i in images)
+    assert len(images) == 2
+
+
+def test_the_page_is_dark_where_the_reader_prefers_that(browser, sequence_page):
+    browser.get(sequence_page.as_uri())
+    assert darkness(browser, "light") == [255, 28]
+    background, ink = darkness(browser, "dark")
+    assert (background < 40, ink > 200) == (True, True)
+    darkness(browser, "light")
+
+
+def test_labels_may_be_texts(page, tmp_path, browser):
+    _, _, vae, x = page
+    labels = np.array(["cat", "dog", "emu"])[np.arange(len(x)) % 3]
+    report.write(tmp_path / "r.html", vae, x, labels.tolist(), num_samples=2)
+    browser.get((tmp_path / "r.html").as_uri())
+    names = [item.text for item in browser.find_elements("css selector", ".legend li")]
+    assert names == ["cat", "dog", "emu"]
+    circles = browser.find_elements("css selector", "#points circle")
+    assert [c.get_attribute("class") for c in circles[:4]] == ["c0", "c1", "c2", "c0"]
 
 
 def test_conditional_models_are_refused(tmp_path):

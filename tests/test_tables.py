@@ -262,6 +262,30 @@ def test_a_kind_that_does_not_fit_its_column_is_refused_by_name(name):
     assert table["a"] is before
 
 
+def test_a_complete_column_of_whole_floats_takes_fractions_in_later_rows():
+    first = pd.DataFrame({"a": np.arange(30.0) * 2, "b": NUMBERS[:30]})
+    table = Table.infer(first)
+    assert isinstance(table["a"], tables.Count)
+    for same in (table, Table.from_config(table.get_config())):
+        found = same.to_arrays(pd.DataFrame({"a": [77.5], "b": [0.0]}))["x"]
+        expected = (77.5 - first["a"].mean()) / first["a"].std(ddof=0)
+        assert found[0, same.names.index("a")] == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_zero_that_rounding_made_negative_is_taken():
+    table = Table.infer(pd.DataFrame({"a": abs(NUMBERS[:30]), "b": NUMBERS[:30]}))
+    found = table.to_arrays(pd.DataFrame({"a": [-1e-8, 0.0], "b": [0.0, 0.0]}))["x"]
+    np.testing.assert_allclose(found[0], found[1], atol=1e-6)
+
+
+@pytest.mark.parametrize(("kind", "bad"), [(tables.Count, 77.5), (tables.Positive, -0.5)])
+def test_kinds_that_the_user_states_are_checked_in_later_rows(kind, bad):
+    table = Table.infer(pd.DataFrame({"a": np.arange(30) * 2, "b": NUMBERS[:30]}))
+    table["a"] = kind()
+    with pytest.raises(ValueError, match=rf"Column 'a' must hold .* make it .*Received: {bad}"):
+        table.to_arrays(pd.DataFrame({"a": [bad], "b": [0.0]}))
+
+
 @pytest.mark.parametrize(
     "make",
     [

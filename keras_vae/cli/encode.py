@@ -2,30 +2,35 @@
 
 import argparse
 import csv
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from keras_vae import datasets, saving
-from keras_vae.cli import rows
-from keras_vae.cli.data import batch_size, load_data
+from keras_vae.cli import rows, run_file
+from keras_vae.cli.data import batch_size, load_for
 from keras_vae.cli.output import check_new
 from keras_vae.cli.table import check_no_rows, read_rows
 from keras_vae.model import VAE
 from keras_vae.tables import TableVAE
 
 SUFFIXES = (".csv", ".npy", ".parquet")
+_OF_SPLIT = {"train": "those to train on", "test": "those held out", "all": "train and test"}
 
 
 def encode(arguments: argparse.Namespace) -> None:
-    """Writes codes: of all rows of a table, or of the test set with its labels."""
+    """Writes the codes of all examples or rows, with the names of their files and labels."""
     check_new([arguments.output], SUFFIXES, arguments.overwrite)
+    if arguments.output.endswith(".parquet"):
+        rows.library(arguments.output)  # or an ImportError before the work
+    run_file.take_data(arguments)
     vae = saving.load_model(arguments.model)
     if isinstance(vae, TableVAE):
         columns, what = of_table(vae, arguments), f"all rows of {arguments.data}"
     else:
-        columns, what = of_split(vae, arguments), f"the {arguments.split} set"
+        columns = of_split(vae, arguments)
+        data = arguments.data or "the data"
+        what = f"examples of {data}, split {arguments.split!r} ({_OF_SPLIT[arguments.split]})"
     write(columns, arguments.output)
     print(f"Wrote {len(columns['z0'])} codes of {what} to {arguments.output}")
 
@@ -40,24 +45,22 @@ def of_table(vae: TableVAE, arguments: argparse.Namespace) -> dict[str, Any]:
 def of_split(vae: VAE, arguments: argparse.Namespace) -> dict[str, Any]:
     """Returns the columns of the file: the image's file if there is one, the code, the label."""
     check_no_rows(vae, arguments.data)
-    splits = load_data(arguments.data, arguments.strict)
-    parts = {
-        "test": [(splits.test, splits.test_labels)],
-        "train": [(splits.train, splits.train_labels)],
-    }
-    parts["all"] = [*parts["train"], *parts["test"]]
-    sources, labels = zip(*parts[arguments.split], strict=True)
-    found = [vae.encode(datasets.Batches(source, batch_size(arguments))) for source in sources]
-    columns = files(sources) | named(np.concatenate(found))
-    if any(own is None for own in labels):
-        return columns
-    return columns | {"label": np.concatenate(labels).tolist()}
+    splits = load_for(vae, arguments)
+    own = {"train": ["train"], "test": ["test"], "all": ["train", "test"]}[arguments.split]
+    parts = [of_part(vae, splits, name, batch_size(arguments)) for name in own]
+    common = [name for name in parts[0] if all(name in part for part in parts)]
+    return {name: [value for part in parts for value in part[name]] for name in common}
 
 
-def files(sources: Sequence[Any]) -> dict[str, list[str]]:
-    """Returns a column of the files of the images, or none where they are not from a folder."""
-    paths = [str(path) for source in sources for path in getattr(source, "paths", ())]
-    return {"file": paths} if paths else {}
+def of_part(vae: VAE, splits: datasets.Splits, name: str, batch: int) -> dict[str, list[Any]]:
+    """Returns the columns of the training or of the test examples."""
+    source, labels = getattr(splits, name), getattr(splits, f"{name}_labels")
+    codes = np.reshape(vae.encode(datasets.Batches(source, batch)), (len(source), -1))
+    columns: dict[str, list[Any]] = {"split": [name] * len(source)}
+    if hasattr(source, "paths"):
+        columns["file"] = [str(path) for path in source.paths]
+    columns |= named(codes)
+    return columns if labels is None else columns | {"label": np.asarray(labels).tolist()}
 
 
 def named(codes: np.ndarray) -> dict[str, list[float]]:

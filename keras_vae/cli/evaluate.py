@@ -4,28 +4,44 @@ import argparse
 import pathlib
 
 from keras_vae import callbacks, datasets, report, saving
-from keras_vae.cli import train_table
-from keras_vae.cli.data import batch_size, load_data, some
-from keras_vae.cli.output import print_logs
+from keras_vae.cli import run_file, train_table
+from keras_vae.cli.data import batch_size, load_for, name_of, some
+from keras_vae.cli.output import check_new, print_logs
 from keras_vae.cli.table import check_no_rows, read_rows
 from keras_vae.model import VAE
 from keras_vae.tables import TableVAE
+from keras_vae.validation import optional
 
 
 def evaluate(arguments: argparse.Namespace) -> None:
-    """Prints the logs of the test set, in nats per example; writes a report on request."""
+    """Prints the logs of the test examples, in nats; writes a report on request."""
+    check_report(arguments.report)
+    run_file.take_data(arguments)
     vae = saving.load_model(arguments.model)
     if isinstance(vae, TableVAE):
         return evaluate_rows(vae, arguments)
     check_no_rows(vae, arguments.data)
-    splits = load_data(arguments.data, arguments.strict)
+    splits = load_for(vae, arguments)
     data = datasets.Batches(splits.test, batch_size(arguments))
-    logs = vae.evaluate(data, return_dict=True)
+    logs = vae.evaluate(data, verbose=0, return_dict=True)
     if arguments.diagnose:
         logs |= vae.diagnose(some(splits.test, 10_000))
+    print(
+        f"{len(splits.test):,} test examples of {arguments.data or name_of(splits)}, which "
+        "`keras-vae train` holds out, in nats per example:"
+    )
     print_logs(logs)
     if arguments.report:
         write_report(vae, splits, arguments)
+
+
+def check_report(path: str | None) -> None:
+    """Raises an error if the page of `--report` could not be written."""
+    if path is None:
+        return
+    check_new([path], (".html",), overwrite=True, option="--report")
+    for module in ("jinja2", "matplotlib"):
+        optional(module, "report", "Reports")
 
 
 def evaluate_rows(vae: TableVAE, arguments: argparse.Namespace) -> None:

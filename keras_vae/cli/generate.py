@@ -6,19 +6,20 @@ import keras
 
 from keras_vae import plotting, saving
 from keras_vae.cli import rows
-from keras_vae.cli.output import check_new, write
+from keras_vae.cli.output import check_examples, check_new, picture_or_array, write
 from keras_vae.cli.table import conditions
 from keras_vae.tables import TableVAE
 
 
 def generate(arguments: argparse.Namespace) -> None:
     """Writes new examples as a picture or an array, or new rows of a table."""
+    check_examples(arguments.output, arguments.overwrite, *rows.SUFFIXES)
     vae = saving.load_model(arguments.model)
     if isinstance(vae, TableVAE):
         return generate_rows(vae, arguments)
     check_no_condition(vae, arguments)
-    output = arguments.output or "samples.png"
-    check_new([output], (), arguments.overwrite)
+    output = picture_or_array(arguments.output, "samples", vae.target_shape)
+    check_examples(output, arguments.overwrite)
     x = vae.generate(arguments.num, temperature=arguments.temperature, seed=arguments.seed)
     write(
         x,

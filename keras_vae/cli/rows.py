@@ -16,16 +16,12 @@ from keras_vae import writing
 from keras_vae.tables import Table, frames, kinds
 from keras_vae.typing import FilePath
 from keras_vae.validation import optional
+from keras_vae_cli import settings
 
-SUFFIXES = (".csv", ".tsv", ".parquet")
+SUFFIXES = settings.ROWS
 GAPS = ("", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "NaT", "NULL", "null", "None")
 """What stands for a missing value in a text file."""
 _DATE = re.compile(r"\d{4}-\d\d-\d\d([ T]\d\d:\d\d(:\d\d(\.\d{1,6})?)?)?")
-
-
-def is_rows_file(name: FilePath | None) -> bool:
-    """Returns whether a name is that of a file of rows, by its suffix."""
-    return name is not None and pathlib.Path(name).suffix.lower() in SUFFIXES
 
 
 def library(*paths: FilePath) -> str:

@@ -1,25 +1,40 @@
 """What the training of images and that of tables have in common."""
 
 import argparse
+import importlib.util
 import pathlib
+import shlex
 import sys
-from typing import NoReturn
+from collections.abc import Sequence
+from typing import Any, NoReturn
 
 import keras
 
 from keras_vae import callbacks, datasets, plotting
-from keras_vae.cli.output import remove_run
+from keras_vae.cli import run_file
+from keras_vae.cli.output import has_matplotlib, remove_run
 from keras_vae.model import VAE
 from keras_vae.typing import FilePath
 
 
-def replacing(output: pathlib.Path, wanted: bool) -> list[keras.callbacks.Callback]:
-    """Returns the callback that removes an earlier run, once the data have passed all checks."""
-    if not wanted:
-        return []
-    return [keras.callbacks.LambdaCallback(on_train_begin=lambda logs: remove_run(output))]
+def begin(
+    output: pathlib.Path, arguments: argparse.Namespace, data: FilePath, is_chief: bool
+) -> list[keras.callbacks.Callback]:
+    """Returns the callback that turns a folder into that of this run, after all checks of the data.
+
+    It removes an earlier run if `--overwrite` says so, and writes `run.json`.
+    """
+
+    def start(logs: Any) -> None:
+        if arguments.overwrite:
+            remove_run(output)
+        run_file.write(output, arguments, data)
+
+    return [keras.callbacks.LambdaCallback(on_train_begin=start)] if is_chief else []
 
 
+PICTURES = ("reconstructions.png", "latent_scatter.png", "loss.png")
+"""The pictures of a run, the one that says most first."""
 GO_ON = "The same command with --resume goes on after the last whole epoch, as if never stopped."
 
 
@@ -34,12 +49,30 @@ def stop(
     sys.exit(128 + interrupted.signal)
 
 
-def say_what_is_left(output: pathlib.Path, next_command: str) -> None:
-    """Names the files of a finished run, and the next command."""
+def say_what_is_left(
+    output: pathlib.Path, loss: float, what: str, next_command: Sequence[str | pathlib.Path]
+) -> None:
+    """Names the files of a finished run, its loss on the test, a picture, and the next command.
+
+    Args:
+        output: the folder of the run.
+        loss: the loss of the test examples.
+        what: what one of them is, such as "row".
+        next_command: the words of the next command.
+    """
     (output / "interrupted.keras").unlink(missing_ok=True)
     shown = sorted(p.name for p in output.iterdir() if not p.name.startswith("."))
     print(f"Left in {output}/:", *shown)
-    print(f"Next: {next_command}")
+    print(f"Test loss: {loss:.3f} nats per {what}")
+    pictures = [output / name for name in PICTURES if name in shown]
+    if pictures:
+        print(f"Picture: {pictures[0]}")
+    print(f"Next: keras-vae {shlex.join(map(str, next_command))}")
+
+
+def final_loss(output: pathlib.Path) -> float:
+    """Returns the loss of the test examples after the last epoch."""
+    return callbacks.read_history(output / "history.csv")["val_loss"][-1]
 
 
 def learning_rate(
@@ -74,12 +107,17 @@ def go_on(vae: VAE, train_set: datasets.Batches, arguments: argparse.Namespace) 
     print(f"Going on from {arguments.output}/vae.keras after epoch {train_set.epoch}.")
 
 
+def say_what_is_missing() -> None:
+    """Prints what a run will lack because an optional package is not installed."""
+    if not has_matplotlib():
+        print('No pictures: pip install "keras_vae[plot]".')
+    if importlib.util.find_spec("tensorboard") is None:
+        print('No TensorBoard logs: pip install "keras_vae[tensorboard]".')
+
+
 def tensorboard(folder: FilePath) -> list[keras.callbacks.Callback]:
     """Returns the TensorBoard callback where its package is installed."""
-    try:
-        import tensorboard  # noqa: F401
-    except ImportError:
-        print('No TensorBoard logs: pip install "keras_vae[tensorboard]".')
+    if importlib.util.find_spec("tensorboard") is None:
         return []
     return [keras.callbacks.TensorBoard(folder, write_graph=False)]
 

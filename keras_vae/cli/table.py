@@ -10,6 +10,7 @@ import numpy as np
 from keras_vae import saving
 from keras_vae.cli import rows
 from keras_vae.tables import Table, TableVAE, kinds
+from keras_vae_cli.settings import is_rows_file
 
 
 def load_table_model(arguments: argparse.Namespace) -> TableVAE:
@@ -25,7 +26,7 @@ def load_table_model(arguments: argparse.Namespace) -> TableVAE:
 
 def read_rows(vae: TableVAE, arguments: argparse.Namespace, *paths: str) -> Any:
     """Reads the rows of `--data` with a library that can also write the files at `paths`."""
-    if not rows.is_rows_file(arguments.data):
+    if not is_rows_file(arguments.data):
         raise ValueError(
             f"`--data` must be a {', '.join(rows.SUFFIXES)} file, because the model is of a table. "
             f"Received: --data={arguments.data}"
@@ -35,7 +36,7 @@ def read_rows(vae: TableVAE, arguments: argparse.Namespace, *paths: str) -> Any:
 
 def check_no_rows(vae: keras.Model, data: str | None) -> None:
     """Raises ValueError if rows are given to a model that is not of a table."""
-    if rows.is_rows_file(data):
+    if is_rows_file(data):
         raise ValueError(
             "`--data` must be images or arrays, because the model is not of a table. "
             f"Received: --data={data} and a {type(vae).__name__}"

@@ -15,12 +15,12 @@ from keras_vae import callbacks, datasets, plotting, recipes, replicas, saving
 from keras_vae.cli import rows, running
 from keras_vae.cli.output import has_matplotlib, print_logs
 from keras_vae.tables import Table, TableVAE, frames, kinds, training
+from keras_vae_cli.settings import split as split_settings
 
 EVERY = 10
 """One row of so many is held out for the test."""
 SECONDS = 10
 """Between two lines that tell how far the training is."""
-ONLY_FOR_IMAGES = ("network", "likelihood", "beta", "warm_up")
 ANEW = "The same command with --overwrite starts anew."
 
 Arrays = dict[str, np.ndarray]
@@ -69,6 +69,7 @@ def train_in(output: pathlib.Path, arguments: argparse.Namespace) -> None:
         arrays = table.to_arrays(frame)
         train_set = batches(arrays, train_rows, arguments)
         vae = earlier or new_model(table, len(train_set), arguments)
+    running.say_what_is_missing()
     if vae.is_chief:
         print(table)
     if earlier is not None:
@@ -79,14 +80,7 @@ def train_in(output: pathlib.Path, arguments: argparse.Namespace) -> None:
 
 
 def check_options(arguments: argparse.Namespace) -> None:
-    """Raises ValueError for options that are not for tables, or not together."""
-    for name in ONLY_FOR_IMAGES:
-        value, option = getattr(arguments, name), f"--{name.replace('_', '-')}"
-        if value is not None:
-            raise ValueError(
-                f"`{option}` must be left out for a table, whose columns decide the networks and "
-                f"the likelihood. Received: {option}={value}"
-            )
+    """Raises ValueError for options that must come together."""
     for option in ("resume", "decay"):
         if getattr(arguments, option) and arguments.epochs is None:
             raise ValueError(
@@ -140,7 +134,8 @@ def batches(arrays: Arrays, train_rows: np.ndarray, arguments: argparse.Namespac
 def new_model(table: Table, steps_per_epoch: int, arguments: argparse.Namespace) -> TableVAE:
     """Returns a compiled model of a table."""
     keras.utils.set_random_seed(arguments.seed)
-    vae = recipes.table_vae(table, arguments.latent_dim, seed=arguments.seed)
+    settings, _ = split_settings(arguments.set)
+    vae = recipes.table_vae(table, arguments.latent_dim, seed=arguments.seed, **settings)
     rate = running.learning_rate(arguments, steps_per_epoch)
     vae.compile(optimizer=keras.optimizers.Adam(rate))
     return vae
@@ -157,7 +152,7 @@ def fit(
     shared = [
         callbacks.StopOnSignal(),
         callbacks.StopOnNonFinite(output / "vae.keras"),
-        *running.replacing(output, arguments.overwrite and vae.is_chief),
+        *running.begin(output, arguments, arguments.data, vae.is_chief),
     ]
     try:
         if arguments.epochs is None:
@@ -236,9 +231,10 @@ def finish(
     print(f"Test, {len(codes)} rows that were held out, in nats per row:")
     print_logs(logs)
     model = output / "vae.keras"
-    generate = f"keras-vae generate {model} --output rows.csv"
-    impute = f"keras-vae impute {model} --data {arguments.data} --output filled.csv"
-    running.say_what_is_left(output, generate if is_whole else impute)
+    command: list[Any] = ["generate", model, "--output", output / "rows.csv"]
+    if not is_whole:
+        command = ["impute", model, "--data", arguments.data, "--output", output / "filled.csv"]
+    running.say_what_is_left(output, logs["loss"], "row", command)
 
 
 def test_logs(vae: keras.Model, arrays: Arrays) -> dict[str, Any]:
@@ -249,7 +245,6 @@ def test_logs(vae: keras.Model, arrays: Arrays) -> dict[str, Any]:
 def draw(codes: np.ndarray, output: pathlib.Path) -> None:
     """Draws the loss curves, and codes of the test rows that have two dimensions."""
     if not has_matplotlib():
-        print('No pictures: pip install "keras_vae[plot]".')
         return
     running.draw_loss_curves(output)
     if codes.shape[1] == 2:

@@ -19,10 +19,11 @@ import numpy as np
 from keras import ops
 
 from keras_vae import replicas
-from keras_vae.data_adapters import checks, pipelines
+from keras_vae.data_adapters import checks, pipelines, pixels
 from keras_vae.data_adapters.arrays import RowSource
 from keras_vae.data_adapters.checks import DataSpec
 from keras_vae.data_adapters.conditions import condition_rows, conditions
+from keras_vae.data_adapters.folders import scaled_to_model
 from keras_vae.data_adapters.later import BatchCheck, OutputCheck
 from keras_vae.data_adapters.reading import as_array, in_memory, read, whole
 from keras_vae.typing import Data
@@ -32,6 +33,7 @@ __all__ = [
     "DataSpec",
     "OutputCheck",
     "as_array",
+    "batch_size_of",
     "batches_of",
     "codes",
     "conditions",
@@ -142,6 +144,8 @@ def _checked(model, x, y, sample_weight, argument):
     """Checks (x, y, sample_weight), and returns them as arrays and `RowSource`s for Keras."""
     parts, spec = _with_rows(model, read(x, y, sample_weight, argument), argument)
     checks.check_parts(parts, spec, argument)
+    if not model.warned_of_unusual_values:
+        model.warned_of_unusual_values = pixels.warn_of_bytes(model, parts, spec)
     return _for_keras(parts)
 
 
@@ -149,6 +153,7 @@ def _with_rows(model, parts, argument="x"):
     """(parts, spec), with columns and a condition for each row; x has rows of the right shape."""
     parts = _columns(model, parts)
     spec = model.data_spec(parts["x"].shape)
+    parts = scaled_to_model(parts, spec.x_shape, spec.target_shape)
     checks.check_shape(parts["x"], spec.x_shape, argument)
     return parts | condition_rows(parts, spec), spec
 
@@ -167,6 +172,8 @@ def _pipeline(model, data, argument):
     if first is None:
         return data
     x, y, weights = pipelines.unpack(first)
+    if y is not None and len(getattr(x, "shape", ())) == 4:
+        pixels.refuse_labels(data, x, y, model.data_spec(x.shape))
     for_batch(model, x, y, weights, argument)
     return pipelines.for_keras(data, first, functools.partial(_batch_for_keras, model))
 
@@ -318,6 +325,18 @@ def first_observed(data: Any, values: int = 4_000_000) -> Any:
         return x
     x = x[:10_000]
     return np.where(np.asarray(ops.convert_to_numpy(whole(mask)[: len(x)]), "bool"), x, np.nan)
+
+
+def batch_size_of(call: dict[str, Any]) -> int:
+    """Returns how many examples a step of `fit` takes; 1 for a pipeline that does not tell.
+
+    Args:
+        call: arguments of `fit`, with x as `for_fit` returned it.
+    """
+    x = call["x"]
+    if in_memory(x):
+        return min(rows_of(x), call.get("batch_size") or 32)
+    return getattr(x, "batch_size", 1)
 
 
 def rows_of(data: Any) -> int:

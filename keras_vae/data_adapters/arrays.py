@@ -38,7 +38,12 @@ class RowSource:
     Args:
         rows: what has a `shape` and can be indexed with slices and sorted integers.
         dense: function that makes a NumPy array of what indexing returns.
+
+    Attributes:
+        rows_to_check: how many of the first rows stand for all in checks; None if none do.
     """
+
+    rows_to_check: int | None = None
 
     def __init__(self, rows: Any, dense: Callable[[Any], np.ndarray]) -> None:
         self.rows, self.dense = rows, dense

@@ -80,7 +80,7 @@ def chunks(*arrays: Any) -> Iterator[tuple[Any, ...]]:
     """Iterates over the rows of several arrays, some at a time.
 
     Rows that are read from a file or a sparse matrix become NumPy arrays here; tensors stay where
-    they are. None stays None.
+    they are. None stays None. Of a `RowSource` whose first rows stand for all there is one part.
 
     Args:
         arrays: arrays with as many rows each, or None.
@@ -90,7 +90,7 @@ def chunks(*arrays: Any) -> Iterator[tuple[Any, ...]]:
     """
     first = arrays[0]
     size = max(1, CHUNK // max(1, int(np.prod(first.shape[1:]))))
-    for start in range(0, len(first), size):
+    for start in range(0, getattr(first, "rows_to_check", None) or len(first), size):
         yield tuple(None if a is None else a[start : start + size] for a in arrays)
 
 
@@ -220,10 +220,17 @@ def check_shape(x: Tensor, shape: Sequence[int | None], argument: str = "x") -> 
     hint = ""
     if len(x.shape) == len(shape) and shape[-1] == 1:
         hint = f"; add the channel axis: `{argument}[..., None]`"
+    elif _channels_first(x.shape, shape):
+        hint = f"; move the channels last: `np.moveaxis({argument}, 1, -1)`"
     raise ValueError(
         f"`{argument}` must have the shape (examples, {', '.join(map(str, shape))}), which the "
         f"encoder was built for{hint}. Received: {argument} with shape={tuple(x.shape)}"
     )
+
+
+def _channels_first(found, shape):
+    """Whether these are images (B, C, H, W) for a network of (H, W, C)."""
+    return len(found) == 4 and len(shape) == 3 and tuple(found[1:]) == (shape[2], *shape[:2])
 
 
 def check_length(values: Any, rows: int, argument: str) -> None:

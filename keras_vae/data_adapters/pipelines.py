@@ -96,7 +96,7 @@ def _values(batch):
 
 
 def _yields_tensors(data):
-    return _is_tf_dataset(data) or _is_loader(data)
+    return is_tf_dataset(data) or _is_loader(data)
 
 
 def as_dicts(data: Any, read: Callable[[Any], dict[str, Any]]) -> Any:
@@ -110,7 +110,7 @@ def as_dicts(data: Any, read: Callable[[Any], dict[str, Any]]) -> Any:
     Returns:
         A pipeline of such dicts.
     """
-    if _is_tf_dataset(data):
+    if is_tf_dataset(data):
         import tensorflow as tf
 
         return data.map(tf.autograph.experimental.do_not_convert(lambda *batch: _as_dict(batch)))
@@ -173,7 +173,8 @@ def _first(iterable, data, argument):
     raise _no_batch(data, argument)
 
 
-def _is_tf_dataset(data):
+def is_tf_dataset(data: Any) -> bool:
+    """Returns whether `data` is a `tf.data.Dataset`; does not import TensorFlow."""
     tf = sys.modules.get("tensorflow")
     return tf is not None and isinstance(data, tf.data.Dataset)
 
@@ -227,7 +228,7 @@ def _peek_loader(data, argument):
 
 
 KINDS = (
-    (_is_tf_dataset, _peek_tf_dataset),
+    (is_tf_dataset, _peek_tf_dataset),
     (_is_distributed, lambda data, argument: (data, None)),
     (lambda data: isinstance(data, keras.utils.PyDataset), _peek_py_dataset),
     (lambda data: isinstance(data, types.GeneratorType), _peek_generator),

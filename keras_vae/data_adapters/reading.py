@@ -7,10 +7,11 @@ import numpy as np
 from keras import ops
 
 from keras_vae.data_adapters.arrays import ArrayAdapter, RowSource
+from keras_vae.data_adapters.folders import FolderAdapter
 from keras_vae.data_adapters.frames import FrameAdapter
 from keras_vae.data_adapters.sparse import SparseAdapter
 
-ADAPTERS = (SparseAdapter, FrameAdapter, ArrayAdapter)
+ADAPTERS = (SparseAdapter, FrameAdapter, FolderAdapter, ArrayAdapter)
 """The first that accepts a value reads it."""
 
 KEYS = ("x", "condition", "mask", "target_mask")

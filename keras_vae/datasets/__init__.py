@@ -4,7 +4,14 @@ Images stay 8-bit until the batch, files stay on disk: memory does not grow with
 """
 
 from keras_vae.datasets.batches import Batches, as_float
-from keras_vae.datasets.drawn import FACTORS, SHAPES, ShapeGrid, shapes
+from keras_vae.datasets.drawn import (
+    COLOUR_FACTORS,
+    FACTORS,
+    SHAPES,
+    ShapeGrid,
+    colour_shapes,
+    shapes,
+)
 from keras_vae.datasets.files import (
     FASHION_MNIST_CLASSES,
     ArrayFiles,
@@ -14,10 +21,12 @@ from keras_vae.datasets.files import (
     fashion_mnist,
     load,
 )
-from keras_vae.datasets.images import IMAGE_SUFFIXES, ImageFolder
+from keras_vae.datasets.folders import IMAGE_SUFFIXES
+from keras_vae.datasets.images import ImageFolder
 from keras_vae.datasets.tokens import TopicChains
 
 __all__ = [
+    "COLOUR_FACTORS",
     "FACTORS",
     "FASHION_MNIST_CLASSES",
     "IMAGE_SUFFIXES",
@@ -30,6 +39,7 @@ __all__ = [
     "Splits",
     "TopicChains",
     "as_float",
+    "colour_shapes",
     "dsprites",
     "fashion_mnist",
     "load",

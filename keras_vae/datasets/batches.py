@@ -6,13 +6,15 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_vae.datasets.augmentation import augmented
+
 
 class Batches(keras.utils.PyDataset):
     """Batches of float32 from anything that can be indexed with an array of integers.
 
-    8-bit values are scaled to [0, 1], others kept. The order of an epoch depends on `seed` and
-    the attribute `epoch` alone, so that a resumed run sees the data as one that never stopped;
-    pass `shuffle=False` to `fit`, or Keras shuffles the batches once more.
+    8-bit values are scaled to [0, 1], others kept. The order of an epoch and all that is drawn in
+    it depend on `seed` and the attribute `epoch` alone, so that a resumed run sees the data as one
+    that never stopped; pass `shuffle=False` to `fit`, or Keras shuffles the batches once more.
 
     Args:
         source: (N, …) array, memory map or `ImageFolder`.
@@ -20,9 +22,12 @@ class Batches(keras.utils.PyDataset):
         targets: (N, …), what to reconstruct instead of x, scaled likewise.
         sample_weight: (N,).
         shuffle: whether each epoch has an order of its own.
-        seed: int, of the order and of `binarize`.
+        seed: int, of the order, of `binarize` and of `augment`.
         binarize: whether to draw each pixel as 0 or 1 with its grey level as probability, anew in
             each epoch.
+        augment: what changes x at random, anew in each epoch: a Keras layer or a list of them, such
+            as `keras.layers.RandomFlip("horizontal")`, or a function of (x, a
+            `numpy.random.Generator`). It sees values in [0, 1] and keeps the shape. `targets` stay.
 
     Raises:
         ValueError: if there are no examples, or not as many targets or weights.
@@ -48,6 +53,7 @@ class Batches(keras.utils.PyDataset):
         shuffle: bool = False,
         seed: int = 0,
         binarize: bool = False,
+        augment: Any = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -70,7 +76,7 @@ class Batches(keras.utils.PyDataset):
                 )
         self.source, self.batch_size = source, batch_size
         self.targets, self.sample_weight = targets, sample_weight
-        self.shuffle, self.seed, self.binarize = shuffle, seed, binarize
+        self.shuffle, self.seed, self.binarize, self.augment = shuffle, seed, binarize, augment
         self.epoch, self._begun = 0, False
         self._order: tuple[int | None, np.ndarray] = (None, np.arange(0))
 
@@ -80,6 +86,8 @@ class Batches(keras.utils.PyDataset):
     def __getitem__(self, index: int) -> np.ndarray | tuple[np.ndarray, ...]:
         rows = self.order()[index * self.batch_size : (index + 1) * self.batch_size]
         x = as_float(self.source[rows])
+        if self.augment is not None:
+            x = augmented(x, self.augment, [self.seed, self.epoch, index, 1])
         if self.binarize:
             rng = np.random.default_rng([self.seed, self.epoch, index])
             x = (rng.random(x.shape, "float32") < x).astype("float32")

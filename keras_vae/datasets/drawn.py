@@ -10,6 +10,8 @@ from keras_vae.typing import Rows
 SHAPES = ("ellipse", "square", "triangle")
 FACTORS = ("shape", "size", "angle", "x", "y")
 """The columns of the factors of `shapes`."""
+COLOUR_FACTORS = (*FACTORS, "hue", "background")
+"""The columns of the factors of `colour_shapes`."""
 
 
 def shapes(
@@ -42,6 +44,36 @@ def shapes(
     ).astype("float32")
     parts = np.array_split(factors, -(-num_images // 1000))
     return np.concatenate([_draw(part, image_size) for part in parts]), factors
+
+
+def colour_shapes(
+    num_images: int = 10_000, image_size: int = 64, seed: int = 0
+) -> tuple[np.ndarray, np.ndarray]:
+    """Draws the shapes of `shapes` in bright colours on darker ones, with known factors.
+
+    Args:
+        num_images, image_size, seed: as for `shapes`.
+
+    Returns:
+        Tuple of images, uint8 (N, S, S, 3), and factors, float32 (N, 7), with the columns
+        `COLOUR_FACTORS`: those of `shapes`, and the hues in [0, 1) of the shape and of what is
+        behind it (0 red, 1/3 green, 2/3 blue).
+
+    Example: `images, factors = colour_shapes(1000, image_size=32)`.
+    """
+    grey, factors = shapes(num_images, image_size, seed)
+    hues = np.random.default_rng([seed, 1]).random((num_images, 2), "float32")
+    front, behind = _colour(hues[:, 0], 0.9, 1.0), _colour(hues[:, 1], 0.6, 0.5)
+    images = np.empty((*grey.shape[:3], 3), "uint8")
+    for place, cover in enumerate(grey / np.float32(255)):
+        images[place] = np.round(255 * (cover * front[place] + (1 - cover) * behind[place]))
+    return images, np.concatenate([factors, hues], axis=1)
+
+
+def _colour(hue, saturation, value):
+    """Red, green and blue in [0, 1], (N, 3), of hues (N,)."""
+    k = (np.array([5, 3, 1], "float32") + 6 * hue[:, None]) % 6
+    return value * (1 - saturation * np.clip(np.minimum(k, 4 - k), 0, 1))
 
 
 class ShapeGrid:

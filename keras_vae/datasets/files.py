@@ -1,13 +1,16 @@
 """Named data and files: Fashion-MNIST, dSprites, 3D Shapes, arrays, folders."""
 
+import gzip
+import os
 import pathlib
-from collections.abc import Iterable
+import zlib
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import keras
 import numpy as np
 
-from keras_vae.datasets.drawn import SHAPES, shapes
+from keras_vae.datasets.drawn import SHAPES, colour_shapes, shapes
 from keras_vae.datasets.images import ImageFolder
 from keras_vae.typing import FilePath, Rows
 
@@ -153,15 +156,20 @@ class ArrayFiles:
         return found
 
 
-def load(name: FilePath, strict: bool = False) -> Splits:
+def load(
+    name: FilePath,
+    strict: bool = False,
+    image_size: int | Sequence[int] = 64,
+    channels: int = 3,
+) -> Splits:
     """Loads named data.
 
     Args:
-        name: "fashion_mnist"; "shapes"; a folder of images; a `.npy` file of one array; or a
-            `.npz` file with `x_train` and `x_test` (and `y_train`, `y_test`), or with `x`. Where
-            there is no test part, every tenth image of a folder is held out, or the last tenth of
-            an array. A `.npy` file is memory-mapped.
-        strict: whether to refuse a folder with a damaged image, instead of leaving it out.
+        name: "fashion_mnist"; "shapes"; "colour_shapes"; a folder of images; a `.npy` file of one
+            array; or a `.npz` file with `x_train` and `x_test` (and `y_train`, `y_test`), or with
+            `x`. Where there is no test part, every tenth image of a folder is held out, or the last
+            tenth of an array. A `.npy` file is memory-mapped.
+        strict, image_size, channels: of a folder, as for `ImageFolder`.
 
     Returns:
         The data as `Splits`.
@@ -174,26 +182,39 @@ def load(name: FilePath, strict: bool = False) -> Splits:
     path = pathlib.Path(name)
     if name == "fashion_mnist":
         return _load_fashion_mnist()
-    if name == "shapes":
-        (x, factors), (x_test, test_factors) = shapes(10_000, seed=0), shapes(2000, seed=1)
+    if name in ("shapes", "colour_shapes"):
+        draw = shapes if name == "shapes" else colour_shapes
+        (x, factors), (x_test, test_factors) = draw(10_000, seed=0), draw(2000, seed=1)
         labels, test_labels = (f[:, 0].astype(int) for f in (factors, test_factors))
         return Splits(x, x_test, labels, test_labels, SHAPES)
     if path.is_dir():
-        folder = ImageFolder(path, strict=strict)
-        return Splits(*folder.split())
+        folder = ImageFolder(path, image_size, channels, strict)
+        train, test = folder.split()
+        return Splits(train, test, train.labels, test.labels, folder.class_names)
     if path.is_file() and path.suffix == ".npy":
         return _split_array(_with_channels(_read_numpy(path)))
     if path.is_file() and path.suffix == ".npz":
         return _load_npz(path)
     raise ValueError(
-        "`data` must be fashion_mnist, shapes, an existing folder of images, or an existing .npy "
-        f"or .npz file. Received: data={str(name)!r}"
+        "`data` must be fashion_mnist, shapes, colour_shapes, an existing folder of images, or an "
+        f"existing .npy or .npz file. Received: data={str(name)!r}"
     )
+
+
+DAMAGED = (EOFError, ValueError, gzip.BadGzipFile, zlib.error)
+"""What Keras raises as it reads a damaged file of Fashion-MNIST."""
 
 
 def _load_fashion_mnist():
     try:
         (x, y), (x_test, y_test) = fashion_mnist()
+    except DAMAGED as error:
+        home = pathlib.Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser()
+        raise ValueError(
+            f"`data` must be whole: a file of Fashion-MNIST is damaged ({error}). Delete "
+            f"{home / 'datasets' / 'fashion-mnist'}, and it is downloaded again. "
+            "Received: data='fashion_mnist'"
+        ) from error
     except Exception as error:
         raise ValueError(
             "`data` cannot be had: Fashion-MNIST is not in the folder of Keras' datasets and "

@@ -13,6 +13,7 @@ from keras_vae import data_adapters, normal, objectives, random
 from keras_vae.batch import Batch
 from keras_vae.hierarchical.ladder import TopDown
 from keras_vae.hierarchical.parts import LadderPosterior, LadderPrior, group_scales
+from keras_vae.inference import with_noise
 from keras_vae.metrics import WeightedMeans
 from keras_vae.model import VAE
 from keras_vae.networks.checks import check_network
@@ -226,6 +227,7 @@ def mean_from_noise(vae: HierarchicalVAE, batch: Batch) -> Tensor:
     return vae.likelihood.mean(_decoded_noise(vae, batch))
 
 
+@with_noise
 def sample_from_noise(vae: HierarchicalVAE, batch: Batch) -> Tensor:
     """Draws from p(x|z) at the draw from the prior that the noise in `batch.x` is."""
     return vae.likelihood.sample(_decoded_noise(vae, batch), vae._eval_noise)

@@ -80,17 +80,18 @@ class Histogram(Likelihood):
         return found
 
     def feature_log_prob(self, x: Tensor, params: Tensor) -> Tensor:
-        x = ops.convert_to_tensor(x)
-        log_probabilities = self._log_probabilities(params)
-        log_density = self._log_density_within(x)
+        x, logits = ops.convert_to_tensor(x), self._logits(params)
         inside = self._membership(x)
-        return ops.sum(inside * (log_probabilities + log_density), axis=-1)
+        log_density = ops.sum(inside * self._log_density_within(x), axis=-1)
+        return log_density + ops.sum(inside * logits, axis=-1) - ops.logsumexp(logits, axis=-1)
 
-    def _log_probabilities(self, params):
+    def _logits(self, params):
         """Of each bin and of both tails, (…, F, M + 2)."""
         shape = (*ops.shape(params)[:-1], len(self.edges), self.params_per_feature)
-        logits = ops.reshape(params, shape) + ops.convert_to_tensor(self._log_frequency)
-        return ops.log_softmax(logits, axis=-1)
+        return ops.reshape(params, shape) + ops.convert_to_tensor(self._log_frequency)
+
+    def _log_probabilities(self, params):
+        return ops.log_softmax(self._logits(params), axis=-1)
 
     def _membership(self, x):
         """One-hot, (…, F, M + 2): the bin of x, or the lower or upper tail."""
@@ -135,7 +136,7 @@ class Histogram(Likelihood):
         return ops.concatenate([ops.convert_to_tensor(bins), tails], axis=-1)
 
     def mean(self, params: Tensor) -> Tensor:
-        return ops.sum(ops.exp(self._log_probabilities(params)) * self._centres(), axis=-1)
+        return ops.sum(ops.softmax(self._logits(params), axis=-1) * self._centres(), axis=-1)
 
     def mixture_mean(self, params: Tensor, shares: Tensor) -> Tensor:
         return share_sum(shares, self.mean(params))

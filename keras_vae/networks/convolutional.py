@@ -85,7 +85,7 @@ def to_grid(
     x: keras.KerasTensor, height: int, width: int, filters: Sequence[int], activation: Activation
 ) -> keras.KerasTensor:
     """Maps vectors to the smallest grid, with as many channels as the first of `filters`."""
-    grid = (*grid_size((height, width), filters), filters[0])
+    grid = (*grid_size((height, width, filters[0]), filters), filters[0])
     return layers.Reshape(grid)(layers.Dense(math.prod(grid), activation=activation)(x))
 
 

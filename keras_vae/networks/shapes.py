@@ -25,6 +25,18 @@ def image_shape(shape: Sequence[int], argument: str) -> tuple[int, int, int]:
     return _shape_of(shape, argument, ("height", "width", "channels"), why)
 
 
+def spatial_shape(shape: Sequence[int], argument: str) -> tuple[int, ...]:
+    """Returns `shape` as a tuple; ValueError if it is not that of an image or a volume."""
+    shape = positive_shape(shape, argument)
+    if len(shape) not in (3, 4):
+        raise ValueError(
+            f"`{argument}` must be (height, width, channels), or (depth, height, width, channels) "
+            "for volumes, because the network is convolutional; use the dense one for other data. "
+            f"Received: {argument}={shape}"
+        )
+    return shape
+
+
 def sequence_shape(shape: Sequence[int], argument: str) -> tuple[int, int]:
     """Returns `shape` as (steps, features); ValueError if it is not that of a sequence."""
     return _shape_of(shape, argument, ("steps", "features"), "the network goes along the steps")
@@ -40,5 +52,12 @@ def _shape_of(shape, argument, axes, why):
 
 
 def grid_size(shape: Sequence[int], filters: Sequence[int] = (64, 128)) -> tuple[int, ...]:
-    """Returns (height, width) of the grid that `grid_encoder` ends in for examples (H, W, C)."""
-    return tuple(math.ceil(n / 2 ** len(filters)) for n in shape[:2])
+    """Returns the lengths of the grid that convolutions end in, where each halves all lengths.
+
+    Args:
+        shape: of an example, (H, W, C) or (D, H, W, C).
+        filters: channels of the convolutions, of which only the number counts.
+
+    Example: `grid_size((28, 28, 1), (64, 128))  # (7, 7)`.
+    """
+    return tuple(math.ceil(n / 2 ** len(filters)) for n in shape[:-1])

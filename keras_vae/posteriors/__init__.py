@@ -6,6 +6,7 @@ Shapes: K draws, B examples, D latent dimensions; draws are (K, B, D), log-densi
 from keras_vae.posteriors.base import Posterior
 from keras_vae.posteriors.discrete import Categorical
 from keras_vae.posteriors.flow import NormalizingFlow
+from keras_vae.posteriors.grids import GridNormal
 from keras_vae.posteriors.normal import DiagonalNormal, FullNormal, NormalPosterior
 from keras_vae.posteriors.points import score_points
 from keras_vae.posteriors.spherical import VonMisesFisher
@@ -14,6 +15,7 @@ __all__ = [
     "Categorical",
     "DiagonalNormal",
     "FullNormal",
+    "GridNormal",
     "NormalPosterior",
     "NormalizingFlow",
     "Posterior",

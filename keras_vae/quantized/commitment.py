@@ -7,6 +7,7 @@ from keras import ops
 from keras_vae.objectives import LossTerms
 from keras_vae.part import register
 from keras_vae.penalties import Penalty
+from keras_vae.quantized.scalar import BinaryQuantizer
 from keras_vae.quantized.vector import VectorQuantizer
 from keras_vae.typing import ScheduledNumber, Tensor
 
@@ -42,15 +43,16 @@ class Commitment(Penalty):
         super().__init__(weight, **{"name": "commitment", **kwargs})
 
     def check_model(self, vae: "VAE") -> None:
-        if not isinstance(vae.posterior, VectorQuantizer):
+        if not isinstance(vae.posterior, VectorQuantizer | BinaryQuantizer):
             raise ValueError(
-                "`penalties` with a Commitment must go with the posterior VectorQuantizer, whose "
-                f"features it binds. Received: posterior={type(vae.posterior).__name__}"
+                "`penalties` with a Commitment must go with the posterior VectorQuantizer or "
+                "BinaryQuantizer, because it binds their features to codes. "
+                f"Received: posterior={type(vae.posterior).__name__}"
             )
 
     def loss(self, terms: LossTerms, step: Tensor) -> Tensor:
         learning = 0.0
-        if terms.posterior.decay is None:
+        if terms.posterior.learns_by_gradient:
             features = ops.stop_gradient(terms.q["features"])
             learning = self._distance(features, self._codes(terms))
         return super().loss(terms, step) + learning
@@ -60,7 +62,7 @@ class Commitment(Penalty):
 
     def _codes(self, terms):
         posterior, features = terms.posterior, terms.q["features"]
-        if posterior.decay is None:  # with a gradient to the codebook
+        if posterior.learns_by_gradient:  # with a gradient to the codebook
             return posterior.vectors(posterior.nearest(features))
         return ops.reshape(terms.z[0], ops.shape(features))
 

@@ -102,6 +102,9 @@ class GumbelQuantizer(Quantizer):
     def vectors(self, indices: Tensor) -> Tensor:
         return rows_of(self.codebook, indices)
 
+    def codes_of(self, q: Params) -> Tensor:
+        return argmax(q["log_probs"])
+
     def mean(self, q: Params) -> Tensor:
         """Returns the vectors of the most probable codes, (B, D)."""
         return self._mixed(self.classes.mean(q))
@@ -121,9 +124,6 @@ class GumbelQuantizer(Quantizer):
         """Computes log q(z|x) in nats, (K, B), of the codes whose vectors are in z."""
         one_hot = ops.one_hot(self.indices(z), self.num_codes)
         return self.classes.log_prob(q, ops.reshape(one_hot, (*ops.shape(z)[:-1], -1)))
-
-    def update_state(self, q: Params, weights: Tensor, training: bool, seed: Seed) -> None:
-        self.usage.update_state(argmax(q["log_probs"]), weights)
 
     def _mixed(self, weights):
         """The codebook's vectors in these proportions (…, N · num_codes): (…, D)."""

@@ -1,15 +1,13 @@
-"""What all quantisers share, and the one whose codes are a fixed grid."""
+"""What all quantisers share."""
 
-import math
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from keras import ops
 
 from keras_vae import objectives
 from keras_vae.latent_space import LatentSpace
 from keras_vae.metrics import CodeUsage
-from keras_vae.part import argmax, register
+from keras_vae.part import argmax
 from keras_vae.posteriors import Posterior
 from keras_vae.quantized.codes import UniformCodes
 from keras_vae.typing import Params, Seed, Shape, Tensor
@@ -19,23 +17,36 @@ if TYPE_CHECKING:
     from keras_vae.model import VAE
 
 
+LARGEST_SCALE = 100.0
+"""Largest factor of a gradient through vectors that are scaled, for those near 0."""
+
+
 class Quantizer(Posterior):
     """Base: features (B, N · code_dim) to N codes, each one of num_codes vectors of code_dim.
 
-    A subclass gives `nearest`, the indices of vectors, and `vectors`, the vectors of indices.
+    A subclass gives `nearest`, the codes of features, and `vectors`, the vectors of codes.
     `sample_and_log_prob` decodes the codes in the forward pass and gives the encoder their
-    gradient. With a `depth` there are so many codes a place, one after the other in z.
+    gradient. With a `depth` there are so many codes a place, one after the other in z, and the sum
+    of their vectors stands for the features of the place.
+
+    To give each place several codes, each for its own part of the features (product
+    quantisation), count each part as a place: `num_latents=2 * 49` splits the features of 49
+    places in two.
     """
 
     deterministic = True
 
+    learns_by_gradient = False
+    """Whether the codebook is a weight that the optimizer moves."""
+
     def _set_up(self, num_latents, num_codes, code_dim, depth=1):
         self.num_latents = positive_integer(num_latents, "num_latents", "codes an example")
+        self.depth = positive_integer(depth, "depth", "how many codes stand for one feature")
         self.num_codes, self.code_dim = num_codes, code_dim
-        self.length = self.num_latents * depth
+        self.length = self.num_latents * self.depth
         self.latent_dim = self.length * code_dim
         self.space = LatentSpace("codes", (self.length, num_codes))
-        self.usage = CodeUsage(num_codes, depth)
+        self.usage = CodeUsage(num_codes, self.depth)
 
     def build(self, features_shape: Shape) -> None:
         expected = self.num_latents * self.code_dim
@@ -62,12 +73,16 @@ class Quantizer(Posterior):
         return UniformCodes(self.length, self.num_codes)
 
     def nearest(self, features: Tensor) -> Tensor:
-        """Returns the indices (…) of the codes nearest to vectors (…, code_dim)."""
+        """Returns the codes (…) nearest to features (…, code_dim)."""
         raise NotImplementedError
 
     def vectors(self, indices: Tensor) -> Tensor:
-        """Returns the vectors (…, code_dim) of indices (…)."""
+        """Returns the vectors (…, code_dim) of codes (…)."""
         raise NotImplementedError
+
+    def codes_of(self, q: Params) -> Tensor:
+        """Returns the codes of examples, integers (B, N · depth); of a distribution, its mode."""
+        return self.nearest(q["features"])
 
     def indices(self, z: Tensor) -> Tensor:
         """Returns the codes of z, (…, D), as integers (…, N · depth)."""
@@ -76,7 +91,7 @@ class Quantizer(Posterior):
 
     def mean(self, q: Params) -> Tensor:
         """Returns the vectors of the codes, (B, D)."""
-        return self._flat(self.vectors(self.nearest(q["features"])))
+        return self._flat(self.vectors(self.codes_of(q)))
 
     def sample(self, q: Params, num_samples: int, seed: Seed) -> Tensor:
         """Returns the vectors of the codes K times, (K, B, D): all draws are the same."""
@@ -89,87 +104,37 @@ class Quantizer(Posterior):
     def sample_and_log_prob(
         self, q: Params, num_samples: int, seed: Seed, step: Tensor = None
     ) -> tuple[Tensor, Tensor]:
-        features = q["features"]
-        indices = self.nearest(features)
-        codes = self.vectors(indices)
+        codes = self.vectors(self.codes_of(q))
         if step is not None:
-            codes = self.straight(features, codes)
+            codes = self.straight(q["features"], codes)
         z = ops.repeat(self._flat(codes)[None], num_samples, axis=0)
         return z, self.log_prob(q, z)
 
     def straight(self, features: Tensor, codes: Tensor) -> Tensor:
-        """Returns `codes`, with the gradient of `features`."""
-        return features + ops.stop_gradient(codes - features)
+        """Returns `codes`, whose sums over the depth have the gradient of the features.
 
-    def learn(self, features: Tensor, weights: Tensor, seed: Seed) -> None:
+        Args:
+            features: (B, N, code_dim).
+            codes: vectors, (B, N · depth, code_dim).
+
+        Returns:
+            Tensor (B, D).
+        """
+        parts = ops.reshape(codes, (-1, self.num_latents, self.depth, self.code_dim))
+        change = (features - ops.stop_gradient(features)) / self.depth  # 0, but for its gradient
+        return self._flat(ops.stop_gradient(parts) + change[:, :, None])
+
+    def learn(self, q: Params, weights: Tensor, seed: Seed) -> None:
         """Moves the codebook where it learns without a gradient; weights (B,) of the examples."""
 
     def update_state(self, q: Params, weights: Tensor, training: bool, seed: Seed) -> None:
         """Counts the codes that the step used, for the logs; then moves the codebook."""
-        self.usage.update_state(self.nearest(q["features"]), weights)
+        self.usage.update_state(self.codes_of(q), weights)
         if training and self.trainable:
-            self.learn(q["features"], weights, seed)
+            self.learn(q, weights, seed)
 
     def _flat(self, codes):
         return ops.reshape(codes, (-1, self.latent_dim))
-
-
-@register
-class FiniteScalarQuantizer(Quantizer):
-    """FSQ: each feature is bounded and rounded to one of a few levels. No codebook to collapse.
-
-    Args:
-        num_latents: int, N.
-        levels: the number of levels of each channel of a code, each at least 2; num_codes is their
-            product.
-
-    Example: `FiniteScalarQuantizer(num_latents=49, levels=(8, 8, 8))`, of 512 codes.
-
-    Reference: Mentzer et al., Finite Scalar Quantization: VQ-VAE Made Simple (arXiv:2309.15505).
-    """
-
-    def __init__(self, num_latents: int, levels: Sequence[int] = (8, 8, 8), **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.levels = tuple(positive_integer(n, "levels", "of a channel") for n in levels)
-        if not self.levels or min(self.levels) < 2:
-            raise ValueError(
-                "`levels` must be one or more integers of at least 2, the levels of each channel. "
-                f"Received: levels={self.levels}"
-            )
-        self._set_up(num_latents, math.prod(self.levels), len(self.levels))
-
-    def call(self, features: Tensor) -> Params:
-        """Bounds the features to [0, levels - 1], so that whole numbers are the codes."""
-        features = super().call(features)["features"]
-        return {"features": ops.sigmoid(2.0 * features) * self._top()}
-
-    def nearest(self, features: Tensor) -> Tensor:
-        """Returns the codes nearest to levels that are not rounded, as `q` has them."""
-        return self._number(ops.clip(ops.round(features), 0.0, self._top()))
-
-    def indices(self, z: Tensor) -> Tensor:
-        shape = (*ops.shape(z)[:-1], self.num_latents, self.code_dim)
-        return self._number(ops.round((ops.reshape(z, shape) + 1.0) * self._top() / 2.0))
-
-    def vectors(self, indices: Tensor) -> Tensor:
-        digits = [(indices // b) % n for b, n in zip(self._bases(), self.levels, strict=True)]
-        return self._scaled(ops.cast(ops.stack(digits, axis=-1), "float32"))
-
-    def straight(self, features: Tensor, codes: Tensor) -> Tensor:
-        return super().straight(self._scaled(features), codes)
-
-    def _scaled(self, levels):
-        return 2.0 * levels / self._top() - 1.0
-
-    def _top(self):
-        return ops.convert_to_tensor(self.levels, "float32") - 1.0
-
-    def _bases(self):
-        return [math.prod(self.levels[:i]) for i in range(len(self.levels))]
-
-    def _number(self, levels):
-        bases = ops.convert_to_tensor(self._bases(), "int32")
-        return ops.sum(ops.cast(levels, "int32") * bases, axis=-1)
 
 
 def rows_of(codes: Tensor, indices: Tensor) -> Tensor:
@@ -186,3 +151,15 @@ def nearest_code(codes: Tensor, features: Tensor) -> Tensor:
     """Returns the indices of the codes (C, d) nearest to features (…, d)."""
     products = ops.matmul(features, ops.transpose(codes))
     return argmax(2.0 * products - ops.sum(ops.square(codes), axis=1))
+
+
+def unit(x: Tensor) -> Tensor:
+    """Returns vectors (…, d) scaled to length 1; vectors of 0 stay as they are.
+
+    The gradient is that of the scaled vectors, but at most 100 times theirs, for vectors near 0.
+    """
+    inverse = ops.rsqrt(ops.maximum(ops.sum(ops.square(x), axis=-1, keepdims=True), 1e-24))
+    scaled = ops.stop_gradient(x * inverse)
+    across = x - scaled * ops.sum(scaled * x, axis=-1, keepdims=True)
+    change = ops.stop_gradient(ops.minimum(inverse, LARGEST_SCALE)) * across
+    return scaled + (change - ops.stop_gradient(change))  # 0, but for its gradient

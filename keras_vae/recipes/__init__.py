@@ -31,10 +31,12 @@ from keras_vae.recipes.codes import (
 )
 from keras_vae.recipes.fitting import fitting_networks
 from keras_vae.recipes.grids import (
+    bsq_vae,
     deep_ladder_vae,
     fsq_vae,
     kl_autoencoder,
     ladder_vae,
+    lfq_vae,
     rvq_vae,
     vq_vae,
 )
@@ -43,6 +45,7 @@ from keras_vae.recipes.tables import table_vae
 __all__ = [
     "annealed_vae",
     "beta_tc_vae",
+    "bsq_vae",
     "categorical_vae",
     "conditional_vae",
     "deep_ladder_vae",
@@ -57,6 +60,7 @@ __all__ = [
     "iwae",
     "kl_autoencoder",
     "ladder_vae",
+    "lfq_vae",
     "linear_vae",
     "miwae",
     "mixture_vae",

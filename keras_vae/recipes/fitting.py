@@ -12,7 +12,8 @@ from keras_vae.model import VAE, first_input_shape
 from keras_vae.validation import positive_integer
 
 DENSE_UP_TO = 4096
-"""Examples with at most this many features get dense networks; larger images convolutions."""
+"""Examples with at most this many features get dense networks; larger images and volumes
+convolutions."""
 FREQUENCIES = (1.0, 2.0, 4.0)
 """Of the sines and cosines of z that dense layers see for images, in radians. Tables fit worse with
 them: their codes are less certain, and high frequencies turn that into noise."""
@@ -25,13 +26,13 @@ def fitting_networks(
     condition_dim: int | None = None,
     units: Sequence[int] | None = None,
 ) -> tuple[keras.Model, keras.Model]:
-    """Makes networks that fit the shape of the data: dense, or residual for larger images.
+    """Makes networks that fit the shape of the data: dense, or convolutional for larger images.
 
     With a likelihood of counts the encoder sees log(1 + x), because counts of hundreds and more
     would saturate it.
 
     Args:
-        input_shape: shape of an example: (H, W, C) or (F,).
+        input_shape: shape of an example: (F,), (H, W, C), or (D, H, W, C) for volumes.
         latent_dim: int, D.
         likelihood: p(x|z); by default `Bernoulli()`.
         condition_dim: length of a condition, or None.
@@ -55,7 +56,7 @@ def fitting_networks(
 
 def _fitting_encoder(input_shape, likelihood, condition_dim, units):
     shape, _ = shapes(input_shape, likelihood)
-    encoder_of: Callable = networks.residual_encoder
+    encoder_of: Callable = networks.image_encoder
     if is_dense(shape):
         encoder_of = functools.partial(networks.dense_encoder, **_widths(units))
     encoder = encoder_of(shape, condition_dim=condition_dim)
@@ -66,7 +67,7 @@ def _fitting_encoder(input_shape, likelihood, condition_dim, units):
 
 def _fitting_decoder(input_shape, latent_dim, likelihood, condition_dim, units):
     shape, params_shape = shapes(input_shape, likelihood)
-    decoder_of: Callable = networks.residual_decoder
+    decoder_of: Callable = networks.image_decoder
     if is_dense(shape):
         frequencies = FREQUENCIES if len(shape) == 3 else ()
         widths = _widths(None if units is None else units[::-1])
@@ -76,7 +77,7 @@ def _fitting_decoder(input_shape, latent_dim, likelihood, condition_dim, units):
 
 def is_dense(shape: tuple[int, ...]) -> bool:
     """Returns whether the networks that fit examples of `shape` are dense."""
-    return len(shape) != 3 or math.prod(shape) <= DENSE_UP_TO
+    return len(shape) not in (3, 4) or math.prod(shape) <= DENSE_UP_TO
 
 
 def _widths(units):

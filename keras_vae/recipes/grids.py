@@ -7,7 +7,9 @@ from typing import Any
 import keras
 
 from keras_vae import (
+    adversarial,
     hierarchical,
+    latent_grids,
     likelihoods,
     networks,
     objectives,
@@ -38,7 +40,8 @@ def vq_vae(
         filters: channels of the encoder, each halving height and width.
         commitment: weight that pulls features to their codes.
         posterior: another quantiser for the grid, such as
-            `quantized.VectorQuantizer(49, gradient="rotation")`.
+            `quantized.VectorQuantizer(49, gradient="rotation")`. One of a multiple of the places
+            gives each place so many codes, each for features of its own.
         parts: `encoder`, `decoder` or both, for the grid that `filters` make; and other arguments
             of `VAE`.
 
@@ -51,8 +54,8 @@ def vq_vae(
     vae = recipes.vq_vae((28, 28, 1))
     vae.compile("adam")
     vae.fit(x, epochs=10)
-    prior = keras_vae.quantized.AutoregressiveCodes(49, 512)
-    vae = vae.fit_prior(x, prior, learning_rate=2e-3, epochs=10)
+    tokens = vae.tokens(x)  # integers, (N, 49)
+    vae = vae.fit_prior(x, epochs=10)
     vae.generate(16)
     ```
 
@@ -64,16 +67,27 @@ def vq_vae(
     posterior = posterior or quantized.VectorQuantizer(places, num_codes, code_dim)
     if isinstance(posterior, quantized.VectorQuantizer):
         parts = with_own("vq_vae", parts, penalties=[quantized.Commitment(commitment)])
-    code_dim, depth = posterior.code_dim, getattr(posterior, "depth", 1)
+    channels = max(posterior.num_latents // places, 1) * posterior.code_dim
     encoder, decoder = _grid_networks(
         parts.pop("recipe", "vq_vae"),
         parts,
         shape,
         posterior.latent_dim,
-        lambda: networks.grid_encoder(shape, code_dim, filters),
-        lambda: networks.grid_decoder(code_dim, params_shape, filters[::-1], depth=depth),
+        lambda: networks.grid_encoder(shape, channels, filters),
+        lambda: _code_decoder(posterior, channels, params_shape, filters[::-1]),
     )
     return VAE(encoder, decoder, posterior, likelihood=likelihood, **parts)
+
+
+def _code_decoder(posterior, channels, params_shape, filters):
+    """A decoder that begins with the sum of the vectors of each place, or part of a place."""
+    depth = posterior.depth
+    if depth == 1 or channels == posterior.code_dim:
+        return networks.grid_decoder(channels, params_shape, filters, depth=depth)
+    inputs = keras.Input((posterior.latent_dim,))
+    vectors = keras.layers.Reshape((posterior.num_latents, depth, posterior.code_dim))(inputs)
+    sums = keras.layers.Flatten()(keras.ops.sum(vectors, axis=2))
+    return keras.Model(inputs, networks.grid_decoder(channels, params_shape, filters)(sums))
 
 
 def _grid_networks(recipe, parts, *others):
@@ -119,13 +133,14 @@ def fsq_vae(
     levels: Sequence[int] = (8, 8, 8),
     likelihood: likelihoods.Likelihood | None = None,
     filters: Sequence[int] = (64, 128),
+    depth: int = 1,
     **parts: Any,
 ) -> VAE:
     """Makes a VAE of a grid of codes by rounding: no codebook that could collapse.
 
     Args:
         input_shape, likelihood, filters: as for `vq_vae`.
-        levels: as for `quantized.FiniteScalarQuantizer`.
+        levels, depth: as for `quantized.FiniteScalarQuantizer`.
         parts: other arguments of `vq_vae`.
 
     Returns:
@@ -136,9 +151,70 @@ def fsq_vae(
     Reference: Mentzer et al., Finite Scalar Quantization: VQ-VAE Made Simple (arXiv:2309.15505).
     """
     places = math.prod(networks.grid_size(input_shape, filters))
-    posterior = quantized.FiniteScalarQuantizer(places, levels)
+    posterior = quantized.FiniteScalarQuantizer(places, levels, depth=depth)
     parts = with_own("fsq_vae", parts, posterior=posterior)
     return vq_vae(input_shape, likelihood=likelihood, filters=filters, recipe="fsq_vae", **parts)
+
+
+def lfq_vae(
+    input_shape: Sequence[int],
+    num_bits: int = 9,
+    filters: Sequence[int] = (64, 128),
+    entropy: ScheduledNumber = 0.1,
+    commitment: ScheduledNumber = 0.25,
+    **parts: Any,
+) -> VAE:
+    """Makes a VAE of a grid of codes whose bits are the signs of features.
+
+    Args:
+        input_shape, filters: as for `vq_vae`.
+        num_bits: int, of a code: there are 2^num_bits codes.
+        entropy: weight of `quantized.CodeEntropy`.
+        commitment: weight that pulls features to 1 and -1.
+        parts: other arguments of `vq_vae`.
+
+    Returns:
+        The model, not compiled.
+
+    Example: `recipes.lfq_vae((28, 28, 1))`.
+
+    Reference: Yu et al., Language Model Beats Diffusion (arXiv:2310.05737).
+    """
+    own = [quantized.Commitment(commitment), quantized.CodeEntropy(entropy)]
+    return _binary_vae("lfq_vae", input_shape, num_bits, False, filters, own, parts)
+
+
+def bsq_vae(
+    input_shape: Sequence[int],
+    num_bits: int = 9,
+    filters: Sequence[int] = (64, 128),
+    entropy: ScheduledNumber = 0.1,
+    **parts: Any,
+) -> VAE:
+    """Makes a VAE of a grid of codes whose bits are the signs of features on a sphere.
+
+    Args:
+        input_shape, num_bits, filters, entropy: as for `lfq_vae`.
+        parts: other arguments of `vq_vae`.
+
+    Returns:
+        The model, not compiled.
+
+    Example: `recipes.bsq_vae((28, 28, 1))`.
+
+    Reference: Zhao et al., Image and Video Tokenization with Binary Spherical Quantization
+    (arXiv:2406.07548).
+    """
+    own = [quantized.CodeEntropy(entropy)]
+    return _binary_vae("bsq_vae", input_shape, num_bits, True, filters, own, parts)
+
+
+def _binary_vae(recipe, input_shape, num_bits, spherical, filters, penalties, parts):
+    shape = networks.positive_shape(input_shape, "input_shape")
+    places = math.prod(networks.grid_size(shape, filters))
+    posterior = quantized.BinaryQuantizer(places, num_bits, spherical)
+    parts = with_own(recipe, parts, posterior=posterior, penalties=penalties)
+    return vq_vae(shape, filters=filters, recipe=recipe, **parts)
 
 
 def kl_autoencoder(
@@ -147,9 +223,11 @@ def kl_autoencoder(
     beta: ScheduledNumber = 1e-6,
     likelihood: likelihoods.Likelihood | None = None,
     filters: Sequence[int] = (64, 128),
-    network: keras.Model | None = None,
+    blocks: int = 1,
+    perceptual: keras.Model | penalties.Perceptual | None = None,
+    discriminator: bool | keras.Model | adversarial.PatchAdversary = False,
     **parts: Any,
-) -> VAE:
+) -> latent_grids.GridVAE:
     """Makes an autoencoder with a small KL and a grid of latents, as latent diffusion begins with.
 
     Args:
@@ -158,32 +236,58 @@ def kl_autoencoder(
         beta: weight of the KL.
         likelihood: by default `Laplace(scale="shared")`.
         filters: channels of the encoder, each halving height and width.
-        network: of the penalty `Perceptual`, or None.
+        blocks: int, residual blocks for each of the filters.
+        perceptual: a network of features, such as `networks.features_of(classifier)`, or a
+            `penalties.Perceptual` with a weight of your own; None leaves it out.
+        discriminator: whether a discriminator of patches judges the reconstructions; or its
+            network; or an `adversarial.PatchAdversary` with a weight and a start of your own. By
+            default its weight is 0.5, and it starts at the first step.
         parts: as for `vq_vae`.
 
     Returns:
-        The model, not compiled.
+        The model, not compiled; with a discriminator an `AdversarialGridVAE`.
 
-    Example: `recipes.kl_autoencoder((64, 64, 3), filters=(64, 128, 256))`.
+    Example:
 
-    Reference: Rombach et al., Latent Diffusion Models (arXiv:2112.10752), section 3.1, without the
-    discriminator.
+    ```python
+    vae = recipes.kl_autoencoder((28, 28, 1), discriminator=True)
+    vae.compile(keras.optimizers.Adam(1e-3))
+    vae.fit(x, epochs=20)
+    latents = vae.fit_latents(x).encode_latents(x)
+    images = vae.decode_latents(latents)
+    ```
+
+    Reference: Rombach et al., Latent Diffusion Models (arXiv:2112.10752), section 3.1.
     """
     likelihood = likelihood or likelihoods.Laplace(scale="shared")
     shape, params_shape = shapes(input_shape, likelihood)
-    latent_dim = math.prod(networks.grid_size(shape, filters)) * channels
-    extra = [] if network is None else [penalties.Perceptual(network)]
+    grid = (*networks.grid_size(shape, filters), channels)
+    extra = [*_perceptual(perceptual), *_adversary(discriminator, shape)]
     parts = with_own("kl_autoencoder", parts, objective=objectives.ELBO(beta), penalties=extra)
     encoder, decoder = _grid_networks(
         "kl_autoencoder",
         parts,
         shape,
-        latent_dim,
-        lambda: networks.grid_encoder(shape, 2 * channels, filters),
-        lambda: networks.grid_decoder(channels, params_shape, filters[::-1]),
+        math.prod(grid),
+        lambda: networks.latent_encoder(shape, 2 * channels, filters, blocks),
+        lambda: networks.latent_decoder(channels, params_shape, filters[::-1], blocks),
     )
-    posterior = posteriors.DiagonalNormal(latent_dim, linear=False)
-    return VAE(encoder, decoder, posterior, likelihood=likelihood, **parts)
+    opposed = any(isinstance(penalty, adversarial.Opponent) for penalty in parts["penalties"])
+    model = latent_grids.AdversarialGridVAE if opposed else latent_grids.GridVAE
+    return model(encoder, decoder, posteriors.GridNormal(grid), likelihood=likelihood, **parts)
+
+
+def _perceptual(given):
+    if given is None or isinstance(given, penalties.Penalty):
+        return [] if given is None else [given]
+    return [penalties.Perceptual(given)]
+
+
+def _adversary(given, shape):
+    if given is None or given is False or isinstance(given, adversarial.Opponent):
+        return [given] if given else []
+    judge = networks.patch_discriminator(shape, (32, 64)) if given is True else given
+    return [adversarial.PatchAdversary(judge, 0.5)]
 
 
 def ladder_vae(

@@ -20,6 +20,8 @@ DENSITIES = ("normal", "student_t", "laplace", "histogram")
 """Likelihoods of numbers that a column may ask for."""
 FARTHEST = 1e15
 """Numbers that lie more deviations than this from the mean have no density in float32."""
+ROUNDING = 1e-6
+"""Values below 0 by less than so many deviations are zeros that were rounded."""
 
 
 @dataclasses.dataclass
@@ -100,9 +102,6 @@ class Real(Kind):
     edges: list[float] = dataclasses.field(default_factory=list)
     frequencies: list[float] = dataclasses.field(default_factory=list)
 
-    lowest: ClassVar[float] = -np.inf
-    """The lowest value that the kind can take."""
-
     def __post_init__(self) -> None:
         if self.density is not None and self.density not in DENSITIES:
             raise ValueError(
@@ -134,12 +133,12 @@ class Real(Kind):
         super().fit(values, observed)
 
     def to_numbers(self, values: np.ndarray, observed: np.ndarray, name: str) -> np.ndarray:
-        values = np.where(observed, values, max(self.mean, self.lowest))
-        wrong = ~np.isfinite(values) | (values < self.lowest)
+        values = np.where(observed, values, self.mean)
+        wrong = ~np.isfinite(values)
         if np.any(wrong):
             raise ValueError(
-                f"Column {name!r} must hold finite numbers{self._bound()}, because it is "
-                f"{type(self).__name__}. Received: {values[wrong][0].item()!r}"
+                f"Column {name!r} must hold finite numbers, because it is {type(self).__name__}. "
+                f"Received: {values[wrong][0].item()!r}"
             )
         far = np.abs(values / FARTHEST - self.mean / FARTHEST) > self.deviation
         if np.any(far):
@@ -149,9 +148,6 @@ class Real(Kind):
                 f"Received: {values[far][0].item()!r}"
             )
         return np.where(observed, (values - self.mean) / self.deviation, 0.0)
-
-    def _bound(self):
-        return "" if np.isinf(self.lowest) else f" of at least {self.lowest:g}"
 
     def to_values(self, numbers: np.ndarray) -> np.ndarray:
         values = np.asarray(numbers, "float64") * self.deviation + self.mean
@@ -173,21 +169,36 @@ class Positive(Real):
     Example: `table["price"] = keras_vae.tables.Positive(decimals=2)`.
     """
 
-    lowest: ClassVar[float] = 0.0
+    def to_numbers(self, values: np.ndarray, observed: np.ndarray, name: str) -> np.ndarray:
+        least = -ROUNDING * self.deviation
+        negative = observed & (np.where(observed, values, 0.0) < least)
+        if np.any(negative):
+            raise ValueError(
+                f"Column {name!r} must hold finite numbers of at least 0, because it is "
+                f"{type(self).__name__}; make it Real if it may hold others. "
+                f"Received: {values[negative][0].item()!r}"
+            )
+        return super().to_numbers(values, observed, name)
 
 
 @dataclasses.dataclass
 class Count(Positive):
-    """Whole numbers from 0 on. Arguments are those of `Real`.
+    """Whole numbers from 0 on.
+
+    Args:
+        density, decimals: as for `Real`.
+        checked: whether fractions are refused. They are taken where the kind was inferred of a
+            complete column of floats, of which later rows may have some.
 
     Example: `table["children"] = keras_vae.tables.Count()`.
     """
 
     decimals: int | None = 0
+    checked: bool = True
 
     def to_numbers(self, values: np.ndarray, observed: np.ndarray, name: str) -> np.ndarray:
         broken = observed & (np.where(observed, values, 0.0) % 1 != 0)
-        if np.any(broken):
+        if self.checked and np.any(broken):
             raise ValueError(
                 f"Column {name!r} must hold whole numbers, because it is Count: round them, or "
                 f"make it Positive. Received: {values[broken][0].item()!r}"

@@ -278,32 +278,23 @@ class TableVAE(VAE):
         drawn = self._drawn(arrays, num_imputations, num_samples, seed, **options)["x"]
         return [self.table.fill(x, drawn[:, i]) for i in range(num_imputations)]
 
-    def explain(
-        self,
-        x: Data,
-        *,
-        num_samples: int | None = None,
-        batch_size: int | None = None,
-        verbose: int = 0,
-    ) -> Any:
+    def explain(self, x: Data, y: Data | None = None, **options: Any) -> Any:
         """Computes how strange each cell is: -log p(x|z) in nats, averaged over q(z|x).
 
         The cells of a row add up to its reconstruction loss. A value of a continuous column may
         have a density above 1, and so a negative score; compare cells of the same column.
 
         Args:
-            x: a frame, or arrays as for `VAE.elbo`.
-            num_samples, batch_size, verbose: as for `VAE.elbo`.
+            x: a frame, or arrays as for `VAE.explain`.
+            y, options: as for `VAE.explain`.
 
         Returns:
             A frame like x with the columns that the model sees, NaN at gaps.
 
         Example: `vae.explain(df).max()`.
         """
-        num_samples = self._number_of_points(num_samples)
-        arrays = data_adapters.for_score(self, x, clip=True)
-        runner = self._runners.get(inference.feature_loss, num_samples)
-        found = runner.run(arrays, batch_size or max(1, 512 // num_samples), verbose=verbose)
+        arrays = self.prepare(x)
+        found = super().explain(arrays, y, **options)
         masks = arrays if isinstance(arrays, dict) else {}
         counts = masks.get("target_mask", masks.get("mask"))
         if counts is not None:

@@ -10,7 +10,7 @@ from keras_vae import likelihoods
 from keras_vae.part import register
 from keras_vae.tables import frames, kinds
 from keras_vae.tables.columns import is_type_of_dates, like, make, type_of, with_gaps_filled
-from keras_vae.tables.kinds import Category, Constant, Date, Ignored, Kind, Ordinal, Real
+from keras_vae.tables.kinds import Category, Constant, Count, Date, Ignored, Kind, Ordinal, Real
 
 LARGE = 5000
 """Tables with at least this many rows are large: they describe numbers by histograms."""
@@ -343,6 +343,8 @@ def _inferred(series, values, observed):
         return inferred
     if frames.is_date(series):
         return Date()
+    if isinstance(inferred, Count) and series.dtype.is_float() and observed.all():
+        inferred.checked = False  # whole numbers without gaps would have an integer type
     classes, ordered = frames.classes_of(series) or ([], False)
     return Ordinal(classes) if ordered else inferred
 

@@ -1,4 +1,4 @@
-"""What a model asks of its trainer, with the answers of Keras' own: enough for torch."""
+"""What a model asks of its trainer, with the answers of Keras' own: enough for torch and NumPy."""
 
 import contextlib
 from typing import Any
@@ -6,6 +6,9 @@ from typing import Any
 import keras
 
 from keras_vae.typing import Tensor
+
+TRAINING_BACKENDS = ("tensorflow", "jax", "torch")
+"""The backends of Keras that compute gradients; the others serve models."""
 
 
 class BaseTrainer(keras.Model):
@@ -15,6 +18,12 @@ class BaseTrainer(keras.Model):
     gradients, which is what an optimizer does with them. Another class that uses a trainer has
     `iteration_snapshot`, a metric of the optimizer's step as the epoch began.
     """
+
+    freezes_noise = False
+    """Whether a compiled model repeats the noise of its first call, and must not draw any."""
+
+    slow_eagerly = False
+    """Whether a call that is not compiled takes longer than one that is, even for a few rows."""
 
     @property
     def strategy(self) -> Any:
@@ -37,6 +46,20 @@ class BaseTrainer(keras.Model):
     def strategy_scope(self) -> contextlib.AbstractContextManager[Any]:
         """Returns the scope in which the model was made, for models that are made later."""
         return contextlib.nullcontext()
+
+    def check_backend(self) -> None:
+        """Refuses to train on a backend without gradients.
+
+        Raises:
+            ValueError: if Keras' backend is none of `TRAINING_BACKENDS`.
+        """
+        backend = keras.backend.backend()
+        if backend not in TRAINING_BACKENDS:
+            raise ValueError(
+                "`KERAS_BACKEND` must be one of 'tensorflow', 'jax' and 'torch' for training, "
+                "because the others compute no gradients; train there, and serve the saved "
+                f"`.keras` file here. Received: KERAS_BACKEND={backend!r}"
+            )
 
     def check_strategy(self) -> None:
         """Refuses what cannot be exact on several replicas."""
