@@ -31,6 +31,7 @@ GRID = {"filters": (8, 16)}
 RECIPES = {
     "annealed_vae": {},
     "beta_tc_vae": {"dataset_size": 320},
+    "bsq_vae": {"num_bits": 4, **GRID},
     "categorical_vae": {},
     "conditional_vae": {"condition_dim": 3},
     "deep_ladder_vae": {"num_groups": 4, "width": 8, "num_scales": 2},
@@ -44,6 +45,7 @@ RECIPES = {
     "iwae": {"gradient": "doubly_reparameterized"},
     "kl_autoencoder": GRID,
     "ladder_vae": {"latent_dims": (4, 6), "width": 16},
+    "lfq_vae": {"num_bits": 4, **GRID},
     "linear_vae": {},
     "miwae": {},
     "mixture_vae": {},

@@ -261,7 +261,7 @@ MUTANTS = [
     ),
     Mutant(
         "the weights of an adversary's reference are 1 instead of the mean weight",
-        "adversarial.py",
+        "adversarial/codes.py",
         "ones * replicas.mean(weights, ones)",
         "ones",
         "test_adversarial.py -k reference",

@@ -1,4 +1,4 @@
-"""VQ-VAE, FSQ and Gumbel-VQ on Fashion-MNIST: reconstruction and usage, with and without restarts.
+"""Every quantizer on Fashion-MNIST: reconstruction and usage, with and without restarts.
 
     python benchmarks/quantized.py --images 60000 --epochs 5
 
@@ -22,7 +22,15 @@ QUANTIZERS = {
     "VQ, rotation, restarts": lambda: quantized.VectorQuantizer(49, gradient="rotation"),
     "VQ, learned, restarts": lambda: quantized.VectorQuantizer(49, decay=None),
     "VQ, residual, depth 4": lambda: quantized.VectorQuantizer(49, depth=4),
+    "VQ, k-means": lambda: quantized.VectorQuantizer(49, initializer="k_means"),
+    "VQ, cosine": lambda: quantized.VectorQuantizer(49, distance="cosine"),
+    "VQ, two parts a place": lambda: quantized.VectorQuantizer(2 * 49, code_dim=8),
+    "SimVQ": lambda: quantized.LinearVectorQuantizer(49),
     "FSQ 8 x 8 x 8": lambda: quantized.FiniteScalarQuantizer(49, (8, 8, 8)),
+    "FSQ 8 x 8 x 8, symmetric": lambda: quantized.FiniteScalarQuantizer(49, symmetric=True),
+    "FSQ 8 x 8 x 8, depth 2": lambda: quantized.FiniteScalarQuantizer(49, depth=2),
+    "LFQ, 9 bits": lambda: quantized.BinaryQuantizer(49),
+    "BSQ, 9 bits": lambda: quantized.BinaryQuantizer(49, spherical=True),
     "Gumbel-VQ": lambda: quantized.GumbelQuantizer(49),
 }
 
@@ -33,6 +41,9 @@ def run(name, x, x_test, arguments):
     steps = arguments.epochs * -(-len(x) // 128)
     beta = schedules.Linear(steps // 2) if name == "Gumbel-VQ" else 1.0  # or it tells nothing
     parts = {"posterior": QUANTIZERS[name](), "objective": objectives.ELBO(beta)}
+    if "bits" in name:
+        commitment = [] if parts["posterior"].spherical else [quantized.Commitment()]
+        parts["penalties"] = [*commitment, quantized.CodeEntropy()]
     vae = recipes.vq_vae((28, 28, 1), filters=(32, 64), **parts)
     vae.compile(keras.optimizers.Adam(1e-3))
     start = time.perf_counter()
@@ -44,7 +55,7 @@ def run(name, x, x_test, arguments):
     if arguments.prior_epochs:
         prior = quantized.AutoregressiveCodes(vae.posterior.length, 512)
         options = {"epochs": arguments.prior_epochs, "batch_size": 128, "verbose": 2}
-        fitted = vae.fit_prior(x, prior, 2e-3, **options)
+        fitted = vae.fit_prior(x, prior, learning_rate=2e-3, **options)
         row.append(f"{fitted.elbo(x_test, batch_size=500).mean():.2f}")
     return [name, *row, f"{seconds / arguments.epochs:.0f}"]
 

@@ -7,7 +7,7 @@ in the syntax tree, so the rest of a file stays as it is. What is left out:
 - strings, annotations, warnings and what follows `raise`, which only say something, and the
   numbers of versions;
 - `strict=True` of `zip`, which asserts what holds for every model that can be made;
-- plotting.py, report.py, cli/ and the command in __main__.py, whose effect is a picture or a text
+- plotting/, report.py, cli/ and the command in __main__.py, whose effect is a picture or a text
   that people judge; and typing.py, which only names types.
 """
 
@@ -27,16 +27,18 @@ from typing import NamedTuple
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 LIBRARY = ROOT / "keras_vae"
-LEFT_OUT = ("plotting.py", "report.py", "cli/", "typing.py", "__main__.py")
+LEFT_OUT = ("plotting/", "report.py", "cli/", "typing.py", "__main__.py")
 ENOUGH = 0.95
 """The part of the changes, without the equivalent ones, that the tests must notice."""
 
 TESTS_OF = {
     # a file or a folder of the library: its tests, most relevant first, without "test_" and ".py"
-    "adversarial.py": "adversarial part",
+    "adversarial": "adversarial patches part",
     "archives.py": "archives files saving",
+    "autodiff.py": "patches",
     "batch.py": "masks conditions_and_masks inference validation data_adapters model",
     "callbacks": "callbacks backup worker_callbacks",
+    "callbacks/averages.py": "averaged_weights",
     "callbacks/backup.py": "backup callbacks saving worker_callbacks",
     "callbacks/collapse.py": "evaluation",
     "callbacks/guards.py": "callbacks hierarchical optimizers replicas",
@@ -47,9 +49,13 @@ TESTS_OF = {
     "data_adapters/checks.py": "validation inference_scores data_adapters conditions_and_masks "
     "trainer scales containers bad_input",
     "data_adapters/conditions.py": "conditions_and_masks data_adapters containers bad_input",
+    "data_adapters/folders.py": "images",
+    "data_adapters/pixels.py": "pixels",
     "datasets": "datasets",
+    "datasets/decoding.py": "images files datasets",
     "datasets/files.py": "datasets files",
-    "datasets/images.py": "datasets files",
+    "datasets/folders.py": "images datasets files",
+    "datasets/images.py": "images datasets files",
     "datasets/tokens.py": "sequences datasets",
     "divergences.py": "divergences posteriors inference units part",
     "evaluation": "evaluation",
@@ -60,6 +66,7 @@ TESTS_OF = {
     "quantized",
     "keras_compat.py": "keras_compat archives network_checks optimizers trainer saving",
     "latent_space.py": "priors posteriors combinations",
+    "latent_grids": "latent_grids",
     "layers.py": "layers networks second_calls sequences scales saving replicas",
     "likelihoods": "likelihoods likelihood_edges likelihood_samples likelihood_support "
     "likelihood_scales conditions_and_masks part",
@@ -69,6 +76,7 @@ TESTS_OF = {
     "likelihoods/sequences.py": "sequences likelihood_samples likelihood_support "
     "conditions_and_masks part",
     "likelihoods/stirling.py": "likelihood_edges likelihoods part",
+    "memory.py": "memory",
     "metrics.py": "metrics trainer quantized callbacks conditions_and_masks replicas",
     "model.py": "model inference inference_scores inference_samples conditions_and_masks trainer "
     "validation network_checks second_calls coefficients data_adapters posterior_heads objectives "
@@ -77,7 +85,10 @@ TESTS_OF = {
     "networks": "networks network_checks recipes",
     "networks/activations.py": "network_checks networks",
     "networks/checks.py": "network_checks posterior_heads conditions_and_masks",
+    "networks/any_size.py": "latent_grids networks",
+    "networks/features.py": "kl_autoencoder",
     "networks/grids.py": "networks hierarchical quantized network_checks",
+    "networks/patches.py": "patches",
     "networks/residual.py": "networks quantized",
     "networks/sequences.py": "networks sequences",
     "objectives.py": "objectives second_calls inference coefficients trainer units part",
@@ -85,6 +96,7 @@ TESTS_OF = {
     "part.py": "part coefficients names validation saving likelihood_scales posteriors",
     "penalties.py": "penalties coefficients recipes part",
     "posteriors": "posteriors points posterior_heads inference_samples part",
+    "posteriors/grids.py": "latent_grids part",
     "posteriors/points.py": "points inference_scores",
     "prior_fitting.py": "prior_fitting inference conditions_and_masks quantized adversarial",
     "priors": "priors prior_temperature prior_fitting conditions_and_masks part",

@@ -28,6 +28,12 @@ vae.fit(noisy(x_train), x_train, batch_size=128, epochs=5, validation_data=(nois
 output = pathlib.Path("denoising")
 output.mkdir(exist_ok=True)
 damaged = noisy(x_test[:10])
-plotting.reconstructions(damaged, vae.predict(damaged), output / "denoised.png")
+plotting.reconstructions(
+    damaged,
+    vae.predict(damaged),
+    output / "denoised.png",
+    title="Noisy images, what the model makes of them, and the clean ones",
+    targets=x_test[:10],
+)
 print("Mean absolute error of the noisy images:", np.abs(damaged - x_test[:10]).mean())
 print("and of the denoised:", np.abs(vae.predict(damaged) - x_test[:10]).mean())
