@@ -1073,10 +1073,14 @@ class VAE(Configured, Trainer):
 
         Example: `vae.elbo(x_test).mean()`.
         """
+        return self._at_score_points(inference.elbo, x, y, num_samples, batch_size, verbose)
+
+    def _at_score_points(self, function, x, y, num_samples, batch_size, verbose):
+        """Runs `function(vae, batch, num_samples)` over what is to be scored."""
         num_samples = self._number_of_points(num_samples)
         x = data_adapters.for_score(self, x, y, clip=True)
         batch_size = batch_size or max(1, _SCORED // num_samples)
-        return self._runners.get(inference.elbo, num_samples).run(x, batch_size, verbose=verbose)
+        return self._runners.get(function, num_samples).run(x, batch_size, verbose=verbose)
 
     def anomaly_score(
         self,
@@ -1128,11 +1132,7 @@ class VAE(Configured, Trainer):
 
         Example: `nats_of_pixels = vae.explain(x_test).sum(axis=-1)`.
         """
-        num_samples = self._number_of_points(num_samples)
-        x = data_adapters.for_score(self, x, y, clip=True)
-        batch_size = batch_size or max(1, _SCORED // num_samples)
-        runner = self._runners.get(inference.feature_loss, num_samples)
-        return runner.run(x, batch_size, verbose=verbose)
+        return self._at_score_points(inference.feature_loss, x, y, num_samples, batch_size, verbose)
 
     def log_likelihood(
         self,

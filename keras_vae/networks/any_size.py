@@ -12,6 +12,7 @@ import keras
 from keras import layers
 
 from keras_vae.networks.blocks import code_input, model
+from keras_vae.networks.residual import residual_block
 from keras_vae.networks.shapes import image_shape
 from keras_vae.typing import Activation
 
@@ -92,12 +93,8 @@ def latent_decoder(
 
 def _blocks(x, number, activation):
     for _ in range(number):
-        x = layers.Add()([x, _convolved(_convolved(x, activation), activation)])
+        x = residual_block(x, activation)
     return x
-
-
-def _convolved(x, activation):
-    return layers.Conv2D(x.shape[-1], 3, padding="same")(layers.Activation(activation)(x))
 
 
 def encoder_of(body: keras.Model, input_shape: Sequence[int], name: str = "encoder") -> keras.Model:

@@ -1,12 +1,16 @@
 """What all networks are put together from: inputs, dense layers, the model."""
 
+import math
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 from keras import layers
 
 from keras_vae.typing import Activation
 from keras_vae.validation import positive_integer
+
+_GROUPS = 8  # of channels that are normalised together, if they can be divided
 
 
 def code_input(latent_dim: int) -> keras.KerasTensor:
@@ -51,3 +55,16 @@ def dense_layers(
         y = layers.Dense(width, activation=activation)(x)
         x = layers.Add()([x, y]) if residual and x.shape[-1] == width else y
     return x
+
+
+def normalised(x: keras.KerasTensor, **options: Any) -> keras.KerasTensor:
+    """Normalises the channels in 8 groups, or in fewer where they cannot be divided by 8.
+
+    Args:
+        x: a grid, (B, …, C).
+        options: other arguments of `keras.layers.GroupNormalization`.
+
+    Returns:
+        A grid of the same shape.
+    """
+    return layers.GroupNormalization(math.gcd(_GROUPS, x.shape[-1]), **options)(x)

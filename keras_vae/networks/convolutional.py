@@ -71,25 +71,26 @@ def conv_decoder(
 
     Example: `conv_decoder(16, (64, 64, 3), filters=(128, 64, 32))`.
     """
-    height, width, channels = image_shape(output_shape, "output_shape")
+    shape = image_shape(output_shape, "output_shape")
     inputs, condition = code_input(latent_dim), condition_inputs(condition_dim)
     x = dense_layers(joined(inputs, condition), units, activation)
-    x = to_grid(x, height, width, filters, activation)
+    x = to_grid(x, shape, filters, activation)
     for number in filters:
         x = layers.Conv2DTranspose(number, 3, strides=2, padding="same", activation=activation)(x)
-    x = layers.Conv2DTranspose(channels, 3, padding="same")(x)
-    return model(inputs, condition, crop(x, height, width), name)
+    x = layers.Conv2DTranspose(shape[-1], 3, padding="same")(x)
+    return model(inputs, condition, crop(x, shape), name)
 
 
 def to_grid(
-    x: keras.KerasTensor, height: int, width: int, filters: Sequence[int], activation: Activation
+    x: keras.KerasTensor, shape: Sequence[int], filters: Sequence[int], activation: Activation
 ) -> keras.KerasTensor:
-    """Maps vectors to the smallest grid, with as many channels as the first of `filters`."""
-    grid = (*grid_size((height, width, filters[0]), filters), filters[0])
+    """Maps vectors to the smallest grid for examples of `shape`, with `filters[0]` channels."""
+    grid = (*grid_size(shape, filters), filters[0])
     return layers.Reshape(grid)(layers.Dense(math.prod(grid), activation=activation)(x))
 
 
-def crop(x: keras.KerasTensor, height: int, width: int) -> keras.KerasTensor:
-    """Crops a grid to a height and width, evenly on both sides."""
-    extra = x.shape[1] - height, x.shape[2] - width
-    return layers.Cropping2D([(n // 2, n - n // 2) for n in extra])(x) if any(extra) else x
+def crop(x: keras.KerasTensor, shape: Sequence[int]) -> keras.KerasTensor:
+    """Crops a grid to the lengths of `shape`, (…, channels), evenly on both sides."""
+    extra = [have - want for have, want in zip(x.shape[1:-1], shape[:-1], strict=True)]
+    kind = layers.Cropping2D if len(extra) == 2 else layers.Cropping3D
+    return kind([(n // 2, n - n // 2) for n in extra])(x) if any(extra) else x

@@ -68,10 +68,10 @@ def grid_decoder(
 
     Example: `grid_decoder(16, (28, 28, 1))`.
     """
-    height, width, last = image_shape(output_shape, "output_shape")
-    grid = grid_size(output_shape, filters)
+    shape = image_shape(output_shape, "output_shape")
+    grid = grid_size(shape, filters)
     inputs = code_input(math.prod(grid) * depth * channels)
     x = keras.ops.sum(layers.Reshape((*grid, depth, channels))(inputs), axis=-2)
     x = layers.Conv2D(filters[0], 3, padding="same")(x)
-    x = residual_up(x, filters, last, activation)
-    return model(inputs, [], crop(x, height, width), name)
+    x = residual_up(x, filters, shape[-1], activation)
+    return model(inputs, [], crop(x, shape), name)

@@ -7,15 +7,22 @@ from typing import Any
 import keras
 from keras import layers
 
-from keras_vae.networks.blocks import code_input, condition_inputs, dense_layers, joined, model
-from keras_vae.networks.shapes import grid_size, spatial_shape
+from keras_vae.networks.blocks import (
+    code_input,
+    condition_inputs,
+    dense_layers,
+    joined,
+    model,
+    normalised,
+)
+from keras_vae.networks.convolutional import crop, to_grid
+from keras_vae.networks.shapes import spatial_shape
 from keras_vae.typing import Activation, Shape, Tensor
 
 SMALLEST = 4
 """Length of the smallest grid that `fitting_filters` leads to."""
 FEWEST, MOST = 32, 256
 """Channels of the first layer, and of the widest."""
-_GROUPS = 8  # of channels that are normalised together
 
 
 def fitting_filters(shape: Sequence[int]) -> tuple[int, ...]:
@@ -62,8 +69,8 @@ def image_encoder(
     shape = spatial_shape(input_shape, "input_shape")
     x = inputs = keras.Input(shape)
     for channels in fitting_filters(shape) if filters is None else filters:
-        x = _convolution(len(shape) - 1, channels, 3, strides=2)(x)
-        x = _normalised(x, activation)
+        x = _convolution(len(shape) - 1, channels, strides=2)(x)
+        x = _active(x, activation)
     condition = condition_inputs(condition_dim)
     x = dense_layers(joined(layers.Flatten()(x), condition), units, activation)
     return model(inputs, condition, x, name)
@@ -106,11 +113,10 @@ def image_decoder(
     filters = fitting_filters(shape)[::-1] if filters is None else filters
     inputs, condition = code_input(latent_dim), condition_inputs(condition_dim)
     x = dense_layers(joined(inputs, condition), units, activation)
-    grid = (*grid_size(shape, filters), filters[0])
-    x = layers.Reshape(grid)(layers.Dense(math.prod(grid))(x))
+    x = to_grid(x, shape, filters, None)
     for channels in (*filters[1:], shape[-1]):
-        x = _doubled(_normalised(x, activation), channels)
-    return model(inputs, condition, _cropped(x, shape), name)
+        x = _doubled(_active(x, activation), channels)
+    return model(inputs, condition, crop(x, shape), name)
 
 
 @keras.saving.register_keras_serializable(package="keras_vae")
@@ -141,15 +147,13 @@ class SamePlaces(keras.initializers.GlorotUniform):
         return {"places": self.places, "seed": self.seed}
 
 
-def _convolution(rank, channels, size, **options):
-    kind = {1: layers.Conv1D, 2: layers.Conv2D, 3: layers.Conv3D}[rank]
-    return kind(channels, size, padding="same", **options)
+def _convolution(rank, channels, **options):
+    kind = layers.Conv2D if rank == 2 else layers.Conv3D
+    return kind(channels, 3, padding="same", **options)
 
 
-def _normalised(x, activation):
-    """Normalises groups of channels, then applies the activation."""
-    groups = math.gcd(_GROUPS, x.shape[-1])
-    return layers.Activation(activation)(layers.GroupNormalization(groups)(x))
+def _active(x, activation):
+    return layers.Activation(activation)(normalised(x))
 
 
 def _doubled(x, channels):
@@ -157,16 +161,8 @@ def _doubled(x, channels):
     grid = x.shape[1:-1]
     rank = len(grid)
     places = 2**rank
-    x = _convolution(rank, channels * places, 3, kernel_initializer=SamePlaces(places))(x)
+    x = _convolution(rank, channels * places, kernel_initializer=SamePlaces(places))(x)
     x = layers.Reshape((*grid, *[2] * rank, channels))(x)
     pairs = [axis for i in range(rank) for axis in (1 + i, 1 + rank + i)]
     x = layers.Permute((*pairs, 2 * rank + 1))(x)
     return layers.Reshape((*(2 * n for n in grid), channels))(x)
-
-
-def _cropped(x, shape):
-    """Crops a grid to the lengths of `shape`, evenly on both sides."""
-    extra = [have - want for have, want in zip(x.shape[1:-1], shape[:-1], strict=True)]
-    kind = {1: layers.Cropping1D, 2: layers.Cropping2D, 3: layers.Cropping3D}[len(extra)]
-    sides = [(n // 2, n - n // 2) for n in extra]
-    return kind(sides if len(sides) > 1 else sides[0])(x) if any(extra) else x

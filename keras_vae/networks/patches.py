@@ -1,11 +1,11 @@
 """Discriminators of the patches of images."""
 
-import math
 from collections.abc import Sequence
 
 import keras
 from keras import layers
 
+from keras_vae.networks.blocks import normalised
 from keras_vae.networks.shapes import image_shape
 from keras_vae.typing import Activation
 
@@ -39,17 +39,12 @@ def patch_discriminator(
     x = inputs = keras.Input(image_shape(input_shape, "input_shape"))
     for width in filters:
         x = _convolution(width, strides=2)(x)
-        x = x if width is filters[0] else _normalised(x)
+        x = x if width is filters[0] else normalised(x, dtype="float32")
         x = layers.Activation(activation, dtype="float32")(x)
-    x = _normalised(_convolution(2 * filters[-1])(x))
+    x = normalised(_convolution(2 * filters[-1])(x), dtype="float32")
     x = layers.Activation(activation, dtype="float32")(x)
     return keras.Model(inputs, _convolution(1)(x), name=name)
 
 
 def _convolution(width, strides=1):
     return layers.Conv2D(width, 4, strides=strides, padding="same", dtype="float32")
-
-
-def _normalised(x):
-    groups = math.gcd(x.shape[-1], 8)
-    return layers.GroupNormalization(groups, dtype="float32")(x)

@@ -60,12 +60,12 @@ def residual_decoder(
 
     Reference: He et al., Identity Mappings in Deep Residual Networks (arXiv:1603.05027).
     """
-    height, width, channels = image_shape(output_shape, "output_shape")
+    shape = image_shape(output_shape, "output_shape")
     inputs, condition = code_input(latent_dim), condition_inputs(condition_dim)
     x = dense_layers(joined(inputs, condition), units, activation)
-    x = to_grid(x, height, width, filters, None)
-    x = residual_up(x, filters, channels, activation)
-    return model(inputs, condition, crop(x, height, width), name)
+    x = to_grid(x, shape, filters, None)
+    x = residual_up(x, filters, shape[-1], activation)
+    return model(inputs, condition, crop(x, shape), name)
 
 
 def residual_down(
@@ -74,7 +74,7 @@ def residual_down(
     """Halves height and width once for each of `filters`, with a residual block after each."""
     for channels in filters:
         x = layers.Conv2D(channels, 3, strides=2, padding="same")(x)
-        x = _residual_block(x, activation)
+        x = residual_block(x, activation)
     return layers.Activation(activation)(x)
 
 
@@ -83,13 +83,14 @@ def residual_up(
 ) -> keras.KerasTensor:
     """Doubles height and width once for each of `filters`, with a residual block before each."""
     for number in filters:
-        x = _residual_block(x, activation)
+        x = residual_block(x, activation)
         x = layers.Conv2DTranspose(number, 3, strides=2, padding="same")(x)
     x = layers.Activation(activation)(x)
     return layers.Conv2DTranspose(channels, 3, padding="same")(x)
 
 
-def _residual_block(x, activation):
+def residual_block(x: keras.KerasTensor, activation: Activation) -> keras.KerasTensor:
+    """Adds two 3x3 convolutions, each behind the activation, to their input."""
     channels = x.shape[-1]
     hidden = layers.Conv2D(channels, 3, padding="same")(layers.Activation(activation)(x))
     hidden = layers.Conv2D(channels, 3, padding="same")(layers.Activation(activation)(hidden))
